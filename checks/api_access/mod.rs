@@ -1,0 +1,4 @@
+//! Hop 4: metrics-server calls kube-apiserver.
+
+pub(crate) mod auth_reader_binding_missing;
+pub(crate) mod pod_network_to_api_blocked;

@@ -1,0 +1,284 @@
+//! From the results of the checks to root causes.
+//!
+//! Only causes can be root causes. A symptom is explained when failed causes upstream cover what it
+//! is about; what nothing covers stands alone as unexplained. A place gives way to any of its
+//! candidate causes.
+
+mod explain;
+mod verdict;
+
+use crate::check::{
+    Certainty, Check, Finding, Hop, Kind, Outcome, Remedy, Severity, Step, Subject, Undecided,
+};
+use crate::evidence::{Evidence, Mode};
+
+pub(crate) use verdict::fresh_s;
+pub use verdict::{Policy, Verdict};
+
+/// What is wrong with the pipeline, and what could not be decided.
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    /// The question that was asked.
+    pub mode: Mode,
+    /// The answer.
+    pub verdict: Verdict,
+    /// The faults to cure, the gravest first.
+    pub root_causes: Vec<RootCause>,
+    /// Symptoms that no decided cause covers.
+    pub unexplained: Vec<Unexplained>,
+    /// Every check that applies, in the order of the chain.
+    pub checks: Vec<CheckReport>,
+    /// The questions that stay open, those that the verdict rests on first.
+    pub undecided: Vec<OpenQuestion>,
+}
+
+/// A fault to cure.
+#[derive(Clone, Debug)]
+pub struct RootCause {
+    /// The check that found it.
+    pub check: CheckRef,
+    /// How sure it is: the least sure of its findings.
+    pub certainty: Certainty,
+    /// The other causes that the evidence leaves room for.
+    pub candidates: Vec<&'static str>,
+    /// The command that decides between them.
+    pub decide: Option<Step>,
+    /// The fault, subject by subject.
+    pub findings: Vec<Finding>,
+    /// The symptoms that it brings about.
+    pub explains: Vec<Symptom>,
+    /// The cures, the first for production.
+    pub remedies: Vec<Remedy>,
+}
+
+/// A symptom that has an explanation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Symptom {
+    /// The check that found it.
+    pub check: CheckRef,
+    /// What it is about.
+    pub subject: Subject,
+    /// The sentence with its facts.
+    pub detail: String,
+}
+
+/// A symptom without an explanation.
+#[derive(Clone, Debug)]
+pub struct Unexplained {
+    /// The check that found it.
+    pub check: CheckRef,
+    /// The symptom.
+    pub finding: Finding,
+    /// The undecided checks that could explain it.
+    pub could_be: Vec<&'static str>,
+}
+
+/// The results of one check.
+#[derive(Clone, Debug)]
+pub struct CheckReport {
+    /// The check.
+    pub check: CheckRef,
+    /// One result a subject.
+    pub results: Vec<(Subject, Outcome)>,
+    /// The message of a panic: a defect of the check, whose results are lost.
+    pub panic: Option<String>,
+}
+
+/// A question that stays open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenQuestion {
+    /// The check.
+    pub check: CheckRef,
+    /// What it is about.
+    pub subject: Subject,
+    /// What was missing.
+    pub missing: Undecided,
+    /// Whether the verdict rests on it.
+    pub deciding: bool,
+    /// Whether a proof further down the chain shows that the link works all the same.
+    pub settled: bool,
+}
+
+/// A check in a diagnosis: compares and prints by its name.
+#[derive(Clone, Copy)]
+pub struct CheckRef(pub &'static Check);
+
+impl std::ops::Deref for CheckRef {
+    type Target = Check;
+    fn deref(&self) -> &Check {
+        self.0
+    }
+}
+
+impl PartialEq for CheckRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.code == other.0.code
+    }
+}
+
+impl Eq for CheckRef {}
+
+impl std::fmt::Debug for CheckRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.name)
+    }
+}
+
+/// Runs `checks` over the evidence and judges the results.
+#[must_use]
+pub fn diagnose(checks: &'static [Check], evidence: &Evidence, policy: Policy) -> Diagnosis {
+    let reports: Vec<CheckReport> = checks
+        .iter()
+        .filter(|check| check.modes.contains(&evidence.mode))
+        .map(|check| look(check, evidence))
+        .collect();
+    let judged = explain::explain(&reports, evidence);
+    let undecided = verdict::open_questions(&reports, evidence);
+    let verdict = verdict::verdict(&reports, &judged, &undecided, policy);
+    Diagnosis {
+        mode: evidence.mode,
+        verdict,
+        root_causes: judged.root_causes,
+        unexplained: judged.unexplained,
+        checks: reports,
+        undecided,
+    }
+}
+
+/// Runs one check; its panic costs its own results only.
+fn look(check: &'static Check, evidence: &Evidence) -> CheckReport {
+    match std::panic::catch_unwind(|| check.run(evidence)) {
+        Ok(outcomes) => CheckReport { check: CheckRef(check), results: outcomes.results, panic: None },
+        Err(payload) => {
+            CheckReport { check: CheckRef(check), results: Vec::new(), panic: Some(panic_text(&*payload)) }
+        }
+    }
+}
+
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+impl CheckReport {
+    /// The findings of the check.
+    pub fn failures(&self) -> impl Iterator<Item = &Finding> {
+        self.results.iter().filter_map(|(_, outcome)| match outcome {
+            Outcome::Fail(finding) => Some(&**finding),
+            _ => None,
+        })
+    }
+
+    /// The state of the check as one word: the worst of its results.
+    #[must_use]
+    pub fn worst(&self) -> &'static str {
+        let has = |wanted: fn(&Outcome) -> bool| self.results.iter().any(|(_, outcome)| wanted(outcome));
+        if self.panic.is_some() {
+            "panic"
+        } else if has(|o| matches!(o, Outcome::Fail(_))) {
+            "fail"
+        } else if has(|o| matches!(o, Outcome::Undecided(_))) {
+            "undecided"
+        } else if has(|o| matches!(o, Outcome::Pass)) {
+            "pass"
+        } else {
+            "not-applicable"
+        }
+    }
+}
+
+impl RootCause {
+    /// `fault` for what is broken, `hazard` for what is dangerous.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        if matches!(self.check.kind, Kind::Hazard) { "hazard" } else { "fault" }
+    }
+
+    /// What the fault weighs.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.check.severity
+    }
+}
+
+impl Diagnosis {
+    /// The state of a hop as one word: the worst of its root causes, symptoms and open questions.
+    ///
+    /// `fail` and `warn` for findings, `symptom` for what another hop brings about, `undecided`
+    /// where a question that the verdict rests on is open, `pass`, `partly` where something else of the hop
+    /// was not seen and nothing settles it, or `not-seen` where nothing of the hop was decided.
+    #[must_use]
+    pub fn hop_state(&self, hop: Hop) -> &'static str {
+        let roots = self.root_causes.iter().filter(|cause| cause.check.hop == hop);
+        let worst = roots.map(RootCause::severity).max();
+        if hop == Hop::Api {
+            // There is a diagnosis only where the API server has answered.
+            return "pass";
+        }
+        let reports = || self.checks.iter().filter(|report| report.check.hop == hop);
+        let passed = reports().any(|report| report.results.iter().any(|(_, o)| matches!(o, Outcome::Pass)));
+        let deciding = self.undecided.iter().any(|open| open.deciding && open.check.hop == hop);
+        let unsettled = self.undecided.iter().any(|open| !open.settled && open.check.hop == hop);
+        let symptom = reports().any(|report| report.failures().next().is_some());
+        let unexplained = self.unexplained.iter().any(|symptom| symptom.check.hop == hop);
+        match worst {
+            Some(Severity::Error) => "fail",
+            Some(Severity::Warning) => "warn",
+            _ if unexplained => "fail",
+            _ if symptom && worst.is_none() => "symptom",
+            _ if deciding => "undecided",
+            _ if passed && unsettled => "partly",
+            _ if passed => "pass",
+            _ => "not-seen",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Question, Results, no_remedies};
+
+    fn panics(_: &Evidence, _: &mut Results<'_>) {
+        panic!("a defect");
+    }
+
+    fn passes(_: &Evidence, results: &mut Results<'_>) {
+        results.about_cluster(|_| Ok(Outcome::Pass));
+    }
+
+    const fn check(code: &'static str, run: fn(&Evidence, &mut Results<'_>)) -> Check {
+        Check {
+            code,
+            name: code,
+            title: "",
+            hop: Hop::Api,
+            severity: Severity::Error,
+            kind: Kind::Cause,
+            modes: &[Mode::Installed],
+            needs: &[],
+            explains: &[],
+            question: Question::Listed,
+            source: "",
+            run,
+            remedies: no_remedies,
+        }
+    }
+
+    static CHECKS: [Check; 2] = [check("broken", panics), check("sound", passes)];
+
+    /// Runs in the release profile too (`cargo test --release -p metrics-preflight-checks`): a profile that
+    /// aborts on panics would lose the whole report.
+    #[test]
+    fn a_check_that_panics_costs_its_own_result_only() {
+        let evidence = crate::evidence::unseen(Mode::Installed);
+        let diagnosis = diagnose(&CHECKS, &evidence, Policy::default());
+        let words: Vec<&str> = diagnosis.checks.iter().map(CheckReport::worst).collect();
+        assert_eq!(words, ["panic", "pass"]);
+        assert_eq!(diagnosis.checks[0].panic.as_deref(), Some("a defect"));
+        assert_eq!(diagnosis.verdict, Verdict::Undecided);
+    }
+}

@@ -1,0 +1,90 @@
+//! The HorizontalPodAutoscalers and what they target.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, Obs};
+
+/// A HorizontalPodAutoscaler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hpa {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// `spec.scaleTargetRef` as `apiVersion`, `kind`, `name`.
+    pub target: (String, String, String),
+    /// `spec.metrics`.
+    pub metrics: Vec<MetricSpec>,
+    /// `status.conditions`.
+    pub conditions: Vec<Condition>,
+    /// The scale of its target; `None` when there is no such object.
+    pub scale: Obs<Option<HpaTarget>>,
+    /// The pods that the target's selector matches.
+    pub pods: Obs<Vec<HpaPod>>,
+}
+
+/// One entry of `spec.metrics`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricSpec {
+    /// Where it comes from.
+    pub source: MetricSource,
+    /// `cpu`, `memory`, or the metric's name.
+    pub name: String,
+    /// For `ContainerResource`: the container.
+    pub container: Option<String>,
+    /// Whether the target is a percentage of the request.
+    pub utilization: bool,
+}
+
+/// `spec.metrics[].type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MetricSource {
+    /// `Resource`.
+    Resource,
+    /// `ContainerResource`.
+    ContainerResource,
+    /// `Pods`.
+    Pods,
+    /// `Object`.
+    Object,
+    /// `External`.
+    External,
+}
+
+/// The scale subresource of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HpaTarget {
+    /// `spec.replicas`.
+    pub replicas: i64,
+    /// `status.selector`.
+    pub selector: String,
+}
+
+/// A pod of an HPA's target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HpaPod {
+    /// Its name.
+    pub name: String,
+    /// Its node.
+    pub node: Option<String>,
+    /// `status.phase`.
+    pub phase: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// Containers, and init containers that restart, whose requests count.
+    pub containers: Vec<PodContainer>,
+    /// Resources with a pod-level request.
+    pub pod_requests: Vec<String>,
+}
+
+/// A container whose requests count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodContainer {
+    /// Its name.
+    pub name: String,
+    /// The resources that it requests.
+    pub requests: Vec<String>,
+}

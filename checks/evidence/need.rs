@@ -1,0 +1,92 @@
+//! What can be looked at, and the permission that it takes.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! needs {
+    ($($(#[doc = $doc:literal])+ $name:ident => $grant:expr;)+) => {
+        /// A kind of observation. A check declares the kinds that it reads.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Need { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Need {
+            /// All of them, in the order of the chain.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// What an operator has to grant for it.
+            #[must_use]
+            pub fn grant(self) -> Grant {
+                match self { $(Self::$name => $grant,)+ }
+            }
+        }
+    };
+}
+
+/// What it takes to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grant {
+    /// Every authenticated user may (`system:discovery`, `system:basic-user`).
+    Everyone,
+    /// `verb` on `resource`, cluster-wide.
+    Cluster(&'static str, &'static str),
+    /// `verb` on `resource` in the namespace of metrics-server, of an HPA, or in kube-system.
+    Namespaced(&'static str, &'static str),
+    /// `get` on a path of the API server.
+    NonResource(&'static str),
+    /// No permission, but a network path to the kubelet's port.
+    KubeletNetwork,
+}
+
+needs! {
+    /// The caller's own name and groups.
+    Whoami => Grant::Everyone;
+    /// The API server's version.
+    Version => Grant::Everyone;
+    /// The API groups that are served.
+    Groups => Grant::Everyone;
+    /// The APIService object of `metrics.k8s.io`.
+    ApiService => Grant::Cluster("get", "apiservices.apiregistration.k8s.io");
+    /// The Service that the APIService names.
+    Service => Grant::Namespaced("get", "services");
+    /// The EndpointSlices of that Service.
+    EndpointSlices => Grant::Namespaced("list", "endpointslices.discovery.k8s.io");
+    /// The pods behind that Service.
+    Pods => Grant::Namespaced("list", "pods");
+    /// The workload that owns them.
+    Workload => Grant::Namespaced("list", "deployments.apps");
+    /// What their logs say, as signatures.
+    Logs => Grant::Namespaced("get", "pods/log");
+    /// The CA bundle that is mounted into pods.
+    RootCa => Grant::Namespaced("get", "configmaps/kube-root-ca.crt");
+    /// The published trust of the aggregation layer.
+    AuthConfig => Grant::Namespaced("get", "configmaps/extension-apiserver-authentication");
+    /// The flags of kube-apiserver.
+    ApiServerFlags => Grant::NonResource("/flagz");
+    /// What the API server grants to callers without a credential.
+    AnonymousAccess => Grant::Everyone;
+    /// Which bindings name anonymous callers.
+    AnonymousBindings => Grant::Cluster("list", "clusterrolebindings.rbac.authorization.k8s.io");
+    /// What the ServiceAccount of metrics-server may do.
+    AccessReviews => Grant::Cluster("create", "subjectaccessreviews.authorization.k8s.io");
+    /// The nodes.
+    Nodes => Grant::Cluster("list", "nodes");
+    /// The certificate that a kubelet presents.
+    KubeletHandshake => Grant::KubeletNetwork;
+    /// What a kubelet answers to a caller without a credential.
+    KubeletAnonymous => Grant::KubeletNetwork;
+    /// The configuration that a kubelet runs with.
+    Configz => Grant::Cluster("get", "nodes/proxy");
+    /// The certificate signing requests of kubelets.
+    Csrs => Grant::Cluster("list", "certificatesigningrequests.certificates.k8s.io");
+    /// The answer to discovery of `metrics.k8s.io`.
+    MetricsDiscovery => Grant::Everyone;
+    /// The metrics of nodes.
+    NodeMetrics => Grant::Cluster("list", "nodes.metrics.k8s.io");
+    /// The HorizontalPodAutoscalers.
+    Hpas => Grant::Cluster("list", "horizontalpodautoscalers.autoscaling");
+    /// The scale of what an HPA targets.
+    HpaTarget => Grant::Namespaced("get", "deployments.apps/scale");
+    /// The pods of an HPA's target.
+    HpaPods => Grant::Namespaced("list", "pods");
+}

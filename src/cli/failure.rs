@@ -1,0 +1,117 @@
+//! Why a run decided nothing: what failed, in which context, and what to do about it.
+
+use crate::exit::Exit;
+use crate::report::json;
+use crate::ui::Ui;
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The arguments cannot be used.
+    Usage,
+    /// The kubeconfig or what it names cannot be used.
+    Configuration,
+    /// A file that was to be read cannot be used.
+    Input,
+    /// The cluster cannot be reached.
+    Unreachable,
+    /// The user stopped it before anything was seen.
+    Interrupted,
+    /// The result cannot be written.
+    Output,
+    /// A defect of this program.
+    Bug,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Configuration => "configuration",
+            Self::Input => "input",
+            Self::Unreachable => "unreachable",
+            Self::Interrupted => "interrupted",
+            Self::Output => "output",
+            Self::Bug => "bug",
+        }
+    }
+
+    fn exit(self) -> Exit {
+        match self {
+            Self::Usage | Self::Configuration | Self::Input | Self::Output => Exit::Usage,
+            Self::Unreachable => Exit::Unreachable,
+            Self::Interrupted => Exit::Interrupted,
+            Self::Bug => Exit::Bug,
+        }
+    }
+}
+
+/// A failure for its reader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) kind: Kind,
+    message: String,
+    context: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), context: Vec::new(), hints: Vec::new() }
+    }
+
+    /// A failure from a sentence whose last part, after a semicolon, is the advice.
+    pub(super) fn from_sentence(kind: Kind, sentence: &str) -> Self {
+        match sentence.rsplit_once("; ") {
+            Some((message, hint)) => {
+                let mut letters = hint.chars();
+                let first =
+                    letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+                Self::new(kind, message).hint(format!("{first}{}.", letters.as_str().trim_end_matches('.')))
+            }
+            None => Self::new(kind, sentence),
+        }
+    }
+
+    /// Adds a fact.
+    pub(super) fn context(mut self, context: impl Into<String>) -> Self {
+        self.context.push(context.into());
+        self
+    }
+
+    /// Adds an advice.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Tells of it on standard error, and gives the exit code.
+    pub(super) fn tell(&self, ui: Ui) -> Exit {
+        ui.error(&self.message, &self.context, &self.hints);
+        self.kind.exit()
+    }
+
+    /// The same, and a JSON document on standard output.
+    pub(super) fn tell_as_json(&self, ui: Ui, mode: &'static str) -> Exit {
+        let exit = self.tell(ui);
+        // Standard error has said it; there is nothing left to do when standard output is gone too.
+        let _ = Ui::out_bytes(json::render_error(mode, exit, &self.as_json()).as_bytes());
+        exit
+    }
+
+    /// The `error` of a JSON document.
+    pub(super) fn as_json(&self) -> json::Error {
+        let mut message = self.message.clone();
+        for context in &self.context {
+            message.push_str("; ");
+            message.push_str(context);
+        }
+        let hint = (!self.hints.is_empty()).then(|| self.hints.join(" "));
+        json::Error { kind: self.kind.name(), message, hint }
+    }
+}
+
+/// Standard output cannot be written to.
+pub(super) fn no_output(error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Output, "cannot write to standard output").context(error.to_string())
+}

@@ -1,0 +1,153 @@
+//! The command line, one file a subcommand. The doc comments are the help text.
+
+mod bug;
+mod capture;
+mod check;
+mod confirm;
+mod duration;
+mod explain;
+mod failure;
+mod files;
+mod interrupt;
+mod list;
+mod look;
+mod open;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anstream::ColorChoice;
+use checks::check::Check;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Exit;
+use crate::ui::Ui;
+
+/// Diagnoses the Kubernetes metrics pipeline, from the kubelet to the HPA
+///
+/// Finds out why the Metrics API, metrics-server or an autoscaler does not work on a cluster: names the root
+/// cause, its proof and its cure. It only reads; nothing in the cluster is changed.
+#[derive(Debug, Parser)]
+#[command(name = "metrics-preflight", version, propagate_version = true, after_long_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0    nothing was found at or above the threshold
+  1    something was found
+  2    the arguments, a configuration or an input file cannot be used
+  3    undecided: a question that the verdict rests on is open
+  4    the cluster cannot be reached
+  5    a defect of this program
+  130  interrupted";
+
+/// What every subcommand understands.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The context of the kubeconfig to use, instead of the current one
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// The kubeconfig to read, instead of `$KUBECONFIG` or `~/.kube/config`
+    #[arg(long, global = true, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// How long a single request may take, such as 30s
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
+    timeout: Duration,
+    /// Tell of every request on standard error
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// When to colour the output
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Color {
+    /// On a terminal, unless the environment forbids it (`NO_COLOR`, `CLICOLOR=0`, `TERM=dumb`)
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl From<Color> for ColorChoice {
+    fn from(color: Color) -> Self {
+        match color {
+            Color::Auto => Self::Auto,
+            Color::Always => Self::Always,
+            Color::Never => Self::Never,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::CheckArgs),
+    Capture(capture::CaptureArgs),
+    Explain(explain::ExplainArgs),
+    List(list::ListArgs),
+}
+
+/// Parses the arguments and runs the subcommand.
+pub(crate) fn main() -> Exit {
+    bug::be_quiet();
+    let cli = match parse(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader of the help who has gone away is no error.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Clean,
+                _ => Exit::Usage,
+            };
+        }
+    };
+    let ui = Ui::new(cli.global.color.into(), cli.global.verbose);
+    match &cli.command {
+        Command::Check(args) => check::run(args, &cli.global, ui),
+        Command::Capture(args) => capture::run(args, &cli.global, ui),
+        Command::Explain(args) => explain::run(args, ui),
+        Command::List(args) => list::run(args, ui),
+    }
+}
+
+fn parse(args: Vec<std::ffi::OsString>) -> Result<Cli, clap::Error> {
+    let called = args.first().map(PathBuf::from).unwrap_or_default();
+    let stem = called.file_stem().unwrap_or_default().to_string_lossy();
+    let plugin = stem.starts_with("kubectl-");
+    let name = if plugin { "kubectl metrics-preflight" } else { "metrics-preflight" };
+    let matches = Cli::command().bin_name(name).try_get_matches_from(args)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Every check of this program.
+fn catalogue() -> &'static [Check] {
+    checks::registry::CHECKS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(name: &str) -> String {
+        parse(vec![name.into(), "check".into(), "--help".into()]).expect_err("help").to_string()
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plugin_of_kubectl_says_so() {
+        assert!(help("/opt/kubectl-metrics_preflight").contains("Usage: kubectl metrics-preflight check"));
+        assert!(help("metrics-preflight").contains("Usage: metrics-preflight check"));
+    }
+}

@@ -1,0 +1,220 @@
+//! The HorizontalPodAutoscalers, the scales of their targets, and the pods behind those.
+
+use checks::evidence::{
+    Condition, Hpa, HpaPod, HpaTarget, Look, MetricSource, MetricSpec, Need, Obs, PodContainer, Why,
+};
+use serde_json::Value;
+
+use super::ask::{Asker, why};
+use super::{CollectOptions, json};
+use crate::source::{Request, segment};
+
+/// So many HPAs are followed to their targets, those with bad conditions first.
+const MAX_FOLLOWED: usize = 50;
+
+/// Lists the HPAs; where the whole cluster may not be listed, those of the caller's own namespace.
+pub(super) async fn collect(
+    asker: &Asker<'_>,
+    options: &CollectOptions,
+    own_namespace: Option<&str>,
+) -> Obs<Vec<Hpa>> {
+    let namespace = options.namespace.as_deref();
+    let mut hpas = list(asker, namespace).await;
+    if let (None, Look::Unseen(Why::Forbidden { .. }), Some(own)) = (namespace, &hpas.look, own_namespace) {
+        let own = list(asker, Some(own)).await;
+        if own.peek().is_some_and(|own| !own.is_empty()) {
+            hpas = own;
+        }
+    }
+    if let Look::Seen(list) = &mut hpas.look {
+        list.sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
+        let mut order: Vec<usize> = (0..list.len()).collect();
+        order.sort_by_key(|&index| {
+            !list[index].conditions.iter().any(|condition| condition.status == "False")
+        });
+        for (place, index) in order.into_iter().enumerate() {
+            if place < MAX_FOLLOWED {
+                follow(asker, &mut list[index]).await;
+            } else {
+                list[index].scale = Obs::unseen(Need::HpaTarget, [], Why::NotSampled);
+                list[index].pods = Obs::unseen(Need::HpaPods, [], Why::NotSampled);
+            }
+        }
+    }
+    hpas
+}
+
+async fn list(asker: &Asker<'_>, namespace: Option<&str>) -> Obs<Vec<Hpa>> {
+    let path = match namespace.map(segment) {
+        None => "/apis/autoscaling/v2/horizontalpodautoscalers".to_owned(),
+        Some(Ok(namespace)) => {
+            format!("/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers")
+        }
+        Some(Err(error)) => return Obs::unseen(Need::Hpas, [], Why::NotAsked(error.reason)),
+    };
+    let resource = match namespace {
+        None => "horizontalpodautoscalers.autoscaling".to_owned(),
+        Some(namespace) => format!("horizontalpodautoscalers.autoscaling in {namespace}"),
+    };
+    asker.list(&path, &resource).await.each(Need::Hpas, read_hpa)
+}
+
+fn read_hpa(item: &Value) -> Option<Hpa> {
+    let target = &item["spec"]["scaleTargetRef"];
+    let conditions: Vec<Condition> = json::conditions(&item["status"]["conditions"]);
+    let unseen = Why::NotAsked("the target was not followed".to_owned());
+    Some(Hpa {
+        namespace: json::name(&item["metadata"]["namespace"])?,
+        name: json::name(&item["metadata"]["name"])?,
+        created: json::time(&item["metadata"]["creationTimestamp"])?,
+        target: (
+            json::text(&target["apiVersion"]),
+            json::name(&target["kind"])?,
+            json::name(&target["name"])?,
+        ),
+        metrics: json::items(&item["spec"]["metrics"]).filter_map(read_metric).collect(),
+        conditions,
+        scale: Obs::unseen(Need::HpaTarget, [], unseen.clone()),
+        pods: Obs::unseen(Need::HpaPods, [], unseen),
+    })
+}
+
+fn read_metric(metric: &Value) -> Option<MetricSpec> {
+    let (source, field) = match metric["type"].as_str()? {
+        "Resource" => (MetricSource::Resource, "resource"),
+        "ContainerResource" => (MetricSource::ContainerResource, "containerResource"),
+        "Pods" => (MetricSource::Pods, "pods"),
+        "Object" => (MetricSource::Object, "object"),
+        "External" => (MetricSource::External, "external"),
+        _ => return None,
+    };
+    let body = &metric[field];
+    let name = body["name"].as_str().or(body["metric"]["name"].as_str()).unwrap_or_default();
+    Some(MetricSpec {
+        source,
+        name: name.to_owned(),
+        container: body["container"].as_str().map(str::to_owned),
+        utilization: body["target"]["type"] == "Utilization",
+    })
+}
+
+/// The resource of a kind of the built-in groups; others keep the plural that the API convention gives.
+fn plural(kind: &str) -> String {
+    let kind = kind.to_ascii_lowercase();
+    match kind.chars().next_back() {
+        Some('s' | 'x') => format!("{kind}es"),
+        Some('y') => format!("{}ies", &kind[..kind.len() - 1]),
+        _ => format!("{kind}s"),
+    }
+}
+
+/// The resource of a kind: known for the built-in groups, from discovery for all others.
+async fn resource_of(asker: &Asker<'_>, root: &str, kind: &str, guess: String) -> Result<String, Obs<()>> {
+    if matches!(root, "/apis/apps/v1" | "/api/v1") {
+        return Ok(guess);
+    }
+    let asked = asker.ask(Request::get(root)).await;
+    let found = asked.observation.json().and_then(|body| {
+        let mut resources = json::items(&body["resources"]);
+        let own = resources.find(|resource| {
+            resource["kind"] == kind && resource["name"].as_str().is_some_and(|name| !name.contains('/'))
+        })?;
+        own["name"].as_str().map(str::to_owned)
+    });
+    found.and_then(|name| segment(&name).ok()).ok_or_else(|| {
+        let why = match asked.status() {
+            Some(200 | 404) => Why::Unsupported(format!("no kind {kind} in {root}")),
+            _ => why(&asked.observation, "get", root),
+        };
+        Obs::unseen(Need::HpaTarget, [asked.id], why)
+    })
+}
+
+async fn follow(asker: &Asker<'_>, hpa: &mut Hpa) {
+    let (version, kind, name) = &hpa.target;
+    let parts = (segment(&hpa.namespace), segment(name), segment(&plural(kind)));
+    let (Ok(namespace), Ok(name), Ok(resource)) = parts else {
+        hpa.scale =
+            Obs::unseen(Need::HpaTarget, [], Why::Unreadable("the target has no usable name".to_owned()));
+        return;
+    };
+    let root = match version.split_once('/') {
+        Some((group, version)) => match (segment(group), segment(version)) {
+            (Ok(group), Ok(version)) => format!("/apis/{group}/{version}"),
+            _ => return,
+        },
+        None => "/api/v1".to_owned(),
+    };
+    let resource = match resource_of(asker, &root, kind, resource).await {
+        Ok(resource) => resource,
+        Err(unseen) => {
+            hpa.scale = unseen.clone().map(Need::HpaTarget, |()| None);
+            hpa.pods = unseen.map(Need::HpaPods, |()| Vec::new());
+            return;
+        }
+    };
+    let asked =
+        asker.ask(Request::get(format!("{root}/namespaces/{namespace}/{resource}/{name}/scale"))).await;
+    let permission = format!("{resource}/scale in {namespace}");
+    if asked.status() == Some(404) && !asked.names_an_object() {
+        let why = Why::Unsupported(format!("{resource} have no scale"));
+        hpa.scale = Obs::unseen(Need::HpaTarget, [asked.id], why.clone());
+        hpa.pods = Obs::unseen(Need::HpaPods, [asked.id], why);
+        return;
+    }
+    hpa.scale = asked.find(Need::HpaTarget, "get", &permission, |body| {
+        Some(HpaTarget {
+            replicas: json::number(&body["spec"]["replicas"]),
+            selector: json::text(&body["status"]["selector"]),
+        })
+    });
+    let selector = match hpa.scale.peek() {
+        Some(Some(scale)) if !scale.selector.is_empty() => crate::source::guard::query_value(&scale.selector),
+        Some(_) => {
+            hpa.pods = Obs::unseen(Need::HpaPods, [], Why::NotAsked("the target has no selector".to_owned()));
+            return;
+        }
+        None => {
+            hpa.pods = hpa.scale.clone().map(Need::HpaPods, |_| Vec::new());
+            return;
+        }
+    };
+    let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
+    hpa.pods = asker.list(&path, &format!("pods in {namespace}")).await.each(Need::HpaPods, read_pod);
+}
+
+fn read_pod(pod: &Value) -> Option<HpaPod> {
+    let spec = &pod["spec"];
+    let requests = |resources: &Value| -> Vec<String> {
+        resources["requests"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    let sidecars =
+        json::items(&spec["initContainers"]).filter(|container| container["restartPolicy"] == "Always");
+    let containers = json::items(&spec["containers"])
+        .chain(sidecars)
+        .map(|container| PodContainer {
+            name: json::name(&container["name"]).unwrap_or_default(),
+            requests: requests(&container["resources"]),
+        })
+        .collect();
+    Some(HpaPod {
+        name: pod["metadata"]["name"].as_str()?.to_owned(),
+        node: spec["nodeName"].as_str().map(str::to_owned),
+        phase: json::text(&pod["status"]["phase"]),
+        created: json::time(&pod["metadata"]["creationTimestamp"])?,
+        containers,
+        pod_requests: requests(&spec["resources"]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plural;
+
+    #[test]
+    fn kinds_have_plurals() {
+        assert_eq!(plural("Deployment"), "deployments");
+        assert_eq!(plural("Ingress"), "ingresses");
+        assert_eq!(plural("Proxy"), "proxies");
+    }
+}

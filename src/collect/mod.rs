@@ -1,0 +1,126 @@
+//! From observations to evidence: one file a hop, each following the references of the one before.
+
+mod ask;
+mod backend;
+mod cluster;
+mod front_proxy;
+mod hpas;
+mod json;
+mod kubelets;
+mod nodes;
+
+use checks::evidence::{Answer, Evidence, LogSignal, Metrics, Mode, Need, NodeMetric, Obs};
+use serde_json::Value;
+
+use crate::source::{Request, Source};
+use ask::{Asked, Asker};
+
+/// What to look at.
+#[derive(Clone, Debug)]
+pub struct CollectOptions {
+    /// The question.
+    pub mode: Mode,
+    /// Look at the HPAs of this namespace only.
+    pub namespace: Option<String>,
+    /// Whether kubelets are dialled from here.
+    pub kubelets: KubeletLook,
+    /// Ask every kubelet for its configuration, not only those that are suspect.
+    pub all_nodes: bool,
+}
+
+/// Whether kubelets are dialled from where the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KubeletLook {
+    /// Dial them, and stop early where none of the first answers.
+    Auto,
+    /// Dial every one of them.
+    Always,
+    /// Dial none.
+    Never,
+}
+
+/// Turns a container's log into signatures; nothing else of it is kept.
+#[must_use]
+pub fn filter_log(log: &str) -> Value {
+    serde_json::to_value(checks::evidence::read_log(log)).unwrap_or_default()
+}
+
+/// Looks at the whole pipeline.
+pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
+    let asker = Asker::new(source);
+    let (cluster, registration, front_proxy) = (
+        cluster::collect(&asker, source).await,
+        backend::registration(&asker).await,
+        front_proxy::collect(&asker).await,
+    );
+    let metrics = metrics(&asker).await;
+    let backend = backend::collect(&asker, options.mode, &registration).await;
+    let taken_at = source.now();
+    let nodes = nodes::collect(&asker, options, &backend, &metrics, taken_at).await;
+    let hpas = hpas::collect(&asker, options, source.context_namespace()).await;
+    let cluster = cluster::with_distribution(&asker, cluster, &nodes).await;
+    Evidence {
+        taken_at,
+        mode: options.mode,
+        requests: asker.into_requests(),
+        cluster,
+        registration,
+        backend,
+        nodes,
+        front_proxy,
+        metrics,
+        hpas,
+    }
+}
+
+/// What the Metrics API answers to the caller.
+async fn metrics(asker: &Asker<'_>) -> Metrics {
+    let root = "/apis/metrics.k8s.io/v1beta1";
+    let asked = asker.all(vec![Request::get(root), Request::get(format!("{root}/nodes"))]).await;
+    let [discovery, nodes] = asked.as_slice() else { unreachable!("two requests have two answers") };
+    let samples = nodes.read(Need::NodeMetrics, "list", "nodes.metrics.k8s.io", |body| {
+        Some(json::items(&body["items"]).filter_map(node_metric).collect())
+    });
+    Metrics {
+        discovery: answer(discovery, Need::MetricsDiscovery),
+        nodes_answer: answer(nodes, Need::NodeMetrics),
+        nodes: samples,
+    }
+}
+
+/// An HTTP answer as it is; undecided where there was none.
+fn answer(asked: &Asked, need: Need) -> Obs<Answer> {
+    match asked.status() {
+        Some(status) => {
+            let message = if status == 200 { String::new() } else { asked.message() };
+            Obs::seen(need, [asked.id], Answer { status: i64::from(status), message })
+        }
+        None => Obs::unseen(need, [asked.id], ask::why(&asked.observation, "get", "metrics.k8s.io")),
+    }
+}
+
+fn node_metric(item: &Value) -> Option<NodeMetric> {
+    let window: jiff::Span =
+        item["window"].as_str().and_then(|window| window.parse().ok()).unwrap_or_default();
+    let window_s = window.total(jiff::Unit::Second).unwrap_or_default();
+    Some(NodeMetric {
+        node: json::text(&item["metadata"]["name"]),
+        timestamp: json::time(&item["timestamp"])?,
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a window is a few seconds; casts of floats saturate"
+        )]
+        window_s: window_s as i64,
+    })
+}
+
+/// The signals in the answer to a request for a log, marked with where they come from.
+fn signals(asked: &Asked, pod: &str, previous: bool) -> Option<Vec<LogSignal>> {
+    let body = asked.observation.json()?;
+    let mut signals: Vec<LogSignal> = serde_json::from_value(body.clone()).ok()?;
+    for signal in &mut signals {
+        pod.clone_into(&mut signal.pod);
+        signal.previous = previous;
+    }
+    Some(signals)
+}

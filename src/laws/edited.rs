@@ -1,0 +1,74 @@
+//! Recordings with a value or two exchanged: combinations that hold a trap, and that no scenario makes.
+
+use checks::evidence::{AnonymousAccess, Csr, CsrState, Evidence, Look, Obs, ScrapeFailure, Signature};
+
+/// What is made of one recording: the name of it, the words for the change, and the change.
+type Edit = (&'static str, &'static str, fn(&mut Evidence));
+
+const EDITS: &[Edit] = &[
+    ("healthy-signed.nodes", "with an anonymous caller who may do everything by no binding", |evidence| {
+        set(&mut evidence.front_proxy.anonymous_access, AnonymousAccess::Everything);
+    }),
+    ("healthy-signed.nodes", "with a Metrics API that answers discovery and nothing else", |evidence| {
+        if let Look::Seen(answer) = &mut evidence.metrics.nodes_answer.look {
+            (answer.status, answer.message) = (500, "internal error".to_owned());
+        }
+    }),
+    ("healthy-signed.nodes", "with kubelets that a binding opens to anonymous callers", |evidence| {
+        let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
+        for node in nodes {
+            set(&mut node.anonymous, 200);
+            if let Look::Seen(config) = &mut node.configz.look {
+                config.anonymous = true;
+            }
+        }
+    }),
+    ("healthy-signed.nodes", "with renewals that wait or were denied", |evidence| {
+        let created = evidence.taken_at;
+        let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
+        for (node, state) in nodes.iter_mut().zip([CsrState::Pending, CsrState::Denied]) {
+            let csr = Csr {
+                name: "csr-renewal".to_owned(),
+                created,
+                state,
+                detail: String::new(),
+                certificate: None,
+            };
+            if let Look::Seen(csrs) = &mut node.csrs.look {
+                csrs.insert(0, csr);
+            }
+        }
+    }),
+    ("self-signed-all.nodes", "with kubelets that are dialled by name", |evidence| {
+        let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
+        for node in nodes {
+            let name = node.name.clone();
+            if let Look::Seen(Some((address, _))) = &mut node.dial.look {
+                address.clone_from(&name);
+            }
+            if let Look::Seen(Some(signal)) = &mut node.scrape_log.look {
+                let failure = ScrapeFailure::UnknownAuthority;
+                signal.signature = Signature::ScrapeFailed { node: name.clone(), address: name, failure };
+            }
+        }
+    }),
+];
+
+/// What is made of this recording, each with the words for the change.
+pub(super) fn edited(name: &str, evidence: &Evidence) -> Vec<(&'static str, Evidence)> {
+    let edits = EDITS.iter().filter(|(recording, ..)| *recording == name);
+    edits
+        .map(|(_, words, edit)| {
+            let mut edited = evidence.clone();
+            edit(&mut edited);
+            assert_ne!(edited, *evidence, "{name} is the same {words}");
+            (*words, edited)
+        })
+        .collect()
+}
+
+fn set<T>(obs: &mut Obs<T>, value: T) {
+    if let Look::Seen(seen) = &mut obs.look {
+        *seen = value;
+    }
+}

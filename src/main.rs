@@ -1,0 +1,18 @@
+//! Diagnoses the Kubernetes metrics pipeline, from the kubelet to the `HorizontalPodAutoscaler`.
+
+mod cli;
+mod collect;
+mod exit;
+#[cfg(test)]
+mod laws;
+mod report;
+mod source;
+mod ui;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Fails only when a provider is installed already, and then there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    cli::main().into()
+}

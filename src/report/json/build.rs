@@ -1,0 +1,220 @@
+//! From a report to its document.
+
+use std::collections::BTreeMap;
+
+use checks::check::{self, Audience, Certainty, Finding};
+use checks::diagnosis;
+use checks::evidence::Evidence;
+use serde::Serialize;
+
+use super::{
+    Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, Open, Permission, Proof, Remedy,
+    Requests, RootCause, Step, Subject, Symptom, Tool, Unexplained, Vantage,
+};
+use crate::exit::Exit;
+use crate::report::{Report, groups, lacking, mode_name, severity_name, would_decide};
+
+/// The document of a report.
+pub(super) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Document<'r> {
+    let diagnosis = &report.diagnosis;
+    let evidence = &report.evidence;
+    Document {
+        taken_at: Some(evidence.taken_at),
+        vantage: vantage(report),
+        cluster: Cluster {
+            version: evidence.cluster.version.peek().map(|version| version.git_version.as_str()),
+            distribution: Some(evidence.cluster.distribution.name()),
+        },
+        verdict: Some(diagnosis.verdict.name()),
+        error: error.cloned(),
+        root_causes: report.root_causes().map(|cause| root_cause(cause, evidence)).collect(),
+        unexplained: diagnosis.unexplained.iter().map(|it| unexplained(it, evidence)).collect(),
+        checks: diagnosis.checks.iter().map(check).collect(),
+        undecided: diagnosis.undecided.iter().map(open).collect(),
+        requests: requests(evidence),
+        ..empty(mode_name(diagnosis.mode), report.exit)
+    }
+}
+
+/// The document of a run that decided nothing.
+pub(super) fn without_evidence(mode: &'static str, exit: Exit, error: &Error) -> Document<'static> {
+    Document { error: Some(error.clone()), ..empty(mode, exit) }
+}
+
+fn empty(mode: &'static str, exit: Exit) -> Document<'static> {
+    Document {
+        format_version: FORMAT_VERSION,
+        tool: Tool { name: "metrics-preflight", version: env!("CARGO_PKG_VERSION") },
+        taken_at: None,
+        mode,
+        vantage: Vantage::default(),
+        cluster: Cluster::default(),
+        verdict: None,
+        exit_code: exit.code(),
+        error: None,
+        root_causes: Vec::new(),
+        unexplained: Vec::new(),
+        checks: Vec::new(),
+        undecided: Vec::new(),
+        requests: Requests::default(),
+    }
+}
+
+fn vantage(report: &Report) -> Vantage<'_> {
+    let (dialled, answered) = report.kubelets();
+    let cluster = &report.evidence.cluster;
+    let caller = cluster.whoami.peek();
+    Vantage {
+        context: report.context.as_deref(),
+        server: report.server.as_deref(),
+        caller: caller.map(|caller| caller.name.as_str()),
+        system_masters: caller.map(checks::evidence::Identity::is_system_masters),
+        kubelets_reached: (dialled > 0).then_some(answered > 0),
+        kubelets_dialled: dialled,
+        kubelets_answered: answered,
+        clock_offset_s: Some(cluster.clock_offset_s),
+    }
+}
+
+fn root_cause<'r>(cause: &'r diagnosis::RootCause, evidence: &'r Evidence) -> RootCause<'r> {
+    RootCause {
+        code: cause.check.0.code,
+        name: cause.check.0.name,
+        severity: severity_name(cause.severity()),
+        class: cause.class(),
+        certainty: match cause.certainty {
+            Certainty::Certain => "certain",
+            Certainty::Likely => "likely",
+        },
+        candidates: &cause.candidates,
+        title: cause.check.0.title,
+        hop: cause.check.hop.name(),
+        subjects: cause.findings.iter().map(|finding| subject(&finding.subject)).collect(),
+        details: cause.findings.iter().map(detail).collect(),
+        evidence: cause.findings.iter().flat_map(|finding| proofs(finding, evidence)).collect(),
+        explains: cause.explains.iter().map(symptom).collect(),
+        decide: cause.decide.as_ref().map(step),
+        remedies: cause.remedies.iter().map(remedy).collect(),
+    }
+}
+
+fn detail(finding: &Finding) -> Detail<'_> {
+    Detail { subject: subject(&finding.subject), detail: &finding.detail }
+}
+
+fn proofs<'r>(finding: &'r Finding, evidence: &'r Evidence) -> impl Iterator<Item = Proof<'r>> {
+    finding.citations.iter().map(|citation| {
+        let seen = citation.request.and_then(|id| evidence.requests.get(id));
+        Proof {
+            request: seen.map(|seen| seen.request.as_str()),
+            path: &citation.path,
+            value: &citation.value,
+            expected: &citation.expected,
+            seen_at: seen.map(|seen| seen.seen_at),
+        }
+    })
+}
+
+fn symptom(symptom: &diagnosis::Symptom) -> Symptom<'_> {
+    Symptom {
+        code: symptom.check.0.code,
+        name: symptom.check.0.name,
+        subject: subject(&symptom.subject),
+        detail: &symptom.detail,
+    }
+}
+
+fn unexplained<'r>(it: &'r diagnosis::Unexplained, evidence: &'r Evidence) -> Unexplained<'r> {
+    Unexplained {
+        code: it.check.0.code,
+        name: it.check.0.name,
+        severity: severity_name(it.check.severity),
+        title: it.check.0.title,
+        hop: it.check.hop.name(),
+        subject: subject(&it.finding.subject),
+        detail: &it.finding.detail,
+        evidence: proofs(&it.finding, evidence).collect(),
+        could_be: &it.could_be,
+    }
+}
+
+fn remedy(remedy: &check::Remedy) -> Remedy<'_> {
+    Remedy {
+        title: &remedy.title,
+        audience: match remedy.audience {
+            Audience::Production => "production",
+            Audience::Lab => "lab",
+        },
+        cost: &remedy.cost,
+        leaves: &remedy.leaves,
+        steps: remedy.steps.iter().map(step).collect(),
+    }
+}
+
+fn step(step: &check::Step) -> Step<'_> {
+    Step { run_on: &step.run_on, command: &step.command, manual: &step.manual, verify: &step.verify }
+}
+
+fn check(report: &diagnosis::CheckReport) -> Check<'_> {
+    let groups = groups(report).into_iter().map(|group| Group {
+        result: group.result,
+        reason: group.reason,
+        subjects: group.subjects.into_iter().map(subject).collect(),
+    });
+    Check {
+        code: report.check.0.code,
+        name: report.check.0.name,
+        hop: report.check.hop.name(),
+        severity: severity_name(report.check.severity),
+        worst: report.worst(),
+        groups: groups.collect(),
+        panic: report.panic.as_deref(),
+    }
+}
+
+fn open(open: &diagnosis::OpenQuestion) -> Open<'_> {
+    Open {
+        code: open.check.0.code,
+        name: open.check.0.name,
+        subject: subject(&open.subject),
+        reason: open.missing.why.to_string(),
+        need: word(&open.missing.need),
+        deciding: open.deciding,
+        permission: lacking(open).map(|(verb, resource)| Permission { verb, resource }),
+        would_decide: would_decide(open),
+    }
+}
+
+fn subject(subject: &check::Subject) -> Subject<'_> {
+    Subject {
+        kind: &subject.kind,
+        namespace: (!subject.namespace.is_empty()).then_some(&subject.namespace),
+        name: &subject.name,
+    }
+}
+
+/// The word that serde has for a variant without fields.
+fn word(variant: &impl Serialize) -> String {
+    let value = serde_json::to_value(variant).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn requests(evidence: &Evidence) -> Requests {
+    let mut by_kind = BTreeMap::new();
+    for seen in &evidence.requests {
+        *by_kind.entry(kind(&seen.request)).or_default() += 1;
+    }
+    Requests { count: evidence.requests.len(), by_kind }
+}
+
+fn kind(request: &str) -> &'static str {
+    if request.starts_with("handshake ") {
+        "kubelet-handshake"
+    } else if request.starts_with("anonymous GET https://") {
+        "kubelet-anonymous"
+    } else if request.starts_with("anonymous ") {
+        "anonymous-api"
+    } else {
+        "api"
+    }
+}

@@ -1,0 +1,158 @@
+//! What a diagnosis looks like to its reader, one file a format.
+//!
+//! A format sees the diagnosis and the evidence and nothing else of the world, so that a recording
+//! and the cluster that it was taken from give the same report.
+
+pub(crate) mod catalogue;
+#[cfg(test)]
+mod golden;
+pub(crate) mod json;
+pub(crate) mod terminal;
+#[cfg(test)]
+pub(crate) mod testing;
+mod text;
+
+use checks::check::{Outcome, Severity, Subject};
+use checks::diagnosis::{CheckReport, Diagnosis, OpenQuestion, Policy, RootCause};
+use checks::evidence::{Evidence, Grant, Look, Why};
+
+pub(crate) use text::clean;
+
+use crate::exit::Exit;
+
+/// Everything that a report is made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    /// What is wrong, and what could not be decided.
+    pub(crate) diagnosis: Diagnosis,
+    /// What the diagnosis rests on.
+    pub(crate) evidence: Evidence,
+    /// What counted as a failure.
+    pub(crate) policy: Policy,
+    /// The name of the kubeconfig's context.
+    pub(crate) context: Option<String>,
+    /// The address of the API server that was asked.
+    pub(crate) server: Option<String>,
+    /// What the run comes to.
+    pub(crate) exit: Exit,
+}
+
+impl Report {
+    /// The root causes that a report tells of: those that are more than worth knowing.
+    fn root_causes(&self) -> impl Iterator<Item = &RootCause> {
+        self.diagnosis.root_causes.iter().filter(|cause| cause.severity() > Severity::Info)
+    }
+
+    /// The findings that are worth knowing, and no more.
+    fn notes(&self) -> impl Iterator<Item = &RootCause> {
+        self.diagnosis.root_causes.iter().filter(|cause| cause.severity() == Severity::Info)
+    }
+
+    /// The open questions that keep the verdict undecided.
+    fn deciding(&self) -> impl Iterator<Item = &OpenQuestion> {
+        self.diagnosis.undecided.iter().filter(|open| self.is_deciding(open))
+    }
+
+    fn is_deciding(&self, open: &OpenQuestion) -> bool {
+        open.deciding || self.policy.strict
+    }
+
+    /// How many kubelets were dialled, and how many of them answered.
+    fn kubelets(&self) -> (usize, usize) {
+        let nodes = self.evidence.nodes.peek().map(Vec::as_slice).unwrap_or_default();
+        let answered = nodes.iter().filter(|node| node.handshake.peek().is_some()).count();
+        let silent = |node: &&checks::evidence::Node| {
+            matches!(node.handshake.look, Look::Unseen(Why::TimedOut(_) | Why::Unreachable(_)))
+        };
+        (answered + nodes.iter().filter(silent).count(), answered)
+    }
+}
+
+/// Adds to the value of a key, keeping the order in which the keys came.
+fn push<K: PartialEq, V>(groups: &mut Vec<(K, Vec<V>)>, key: K, value: V) {
+    match groups.iter_mut().find(|(known, _)| *known == key) {
+        Some((_, values)) => values.push(value),
+        None => groups.push((key, vec![value])),
+    }
+}
+
+/// The subjects of a check that came to the same result for the same reason.
+struct Group<'d> {
+    /// `pass`, `fail`, `undecided` or `not-applicable`.
+    result: &'static str,
+    /// Why; nothing for what passed.
+    reason: Option<String>,
+    /// What it is about.
+    subjects: Vec<&'d Subject>,
+}
+
+/// The results of a check, those with the same reason together.
+fn groups(report: &CheckReport) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut place = std::collections::HashMap::new();
+    for (subject, outcome) in &report.results {
+        let (result, reason) = match outcome {
+            Outcome::Pass => ("pass", None),
+            Outcome::Fail(finding) => ("fail", Some(finding.detail.clone())),
+            Outcome::Undecided(missing) => ("undecided", Some(missing.why.to_string())),
+            Outcome::NotApplicable(why) => ("not-applicable", Some(why.clone())),
+        };
+        let index = *place.entry((result, reason.clone())).or_insert_with(|| {
+            groups.push(Group { result, reason, subjects: Vec::new() });
+            groups.len() - 1
+        });
+        groups[index].subjects.push(subject);
+    }
+    groups
+}
+
+/// What would decide an open question, as a sentence that begins with a verb.
+fn would_decide(open: &OpenQuestion) -> Option<String> {
+    let dialled = open.missing.need.grant() == Grant::KubeletNetwork;
+    Some(match &open.missing.why {
+        Why::Forbidden { verb, resource } => {
+            format!("Grant yourself `{verb}` on `{resource}` and run this again.")
+        }
+        Why::Unauthorized => {
+            "Use a context whose credential the API server accepts (`--context`).".to_owned()
+        }
+        Why::NotRecorded => {
+            "Record the cluster again with this version (`metrics-preflight capture`).".to_owned()
+        }
+        Why::TimedOut(_) | Why::Unreachable(_) if dialled => {
+            "Run this from the nodes' network: from a node, or from a host that reaches them.".to_owned()
+        }
+        Why::TimedOut(_) => "Run this again, with more time for each request (`--timeout 30s`).".to_owned(),
+        Why::NotSampled => "Run this again with `--all-nodes`.".to_owned(),
+        Why::Masked(by) => format!("Cure {by} first; then this can be seen."),
+        Why::TooEarly(_) => "Give it time: run this again with `--wait 5m`.".to_owned(),
+        Why::Unreachable(_) | Why::NotAsked(_) | Why::Unsupported(_) | Why::Unreadable(_) => {
+            return None;
+        }
+    })
+}
+
+/// The API permission that an open question lacks: a verb and a resource.
+fn lacking(open: &OpenQuestion) -> Option<(&str, &str)> {
+    match &open.missing.why {
+        Why::Forbidden { verb, resource } => Some((verb, resource)),
+        _ => None,
+    }
+}
+
+/// The word for a mode in what users read and write.
+pub(crate) fn mode_name(mode: checks::evidence::Mode) -> &'static str {
+    match mode {
+        checks::evidence::Mode::Installed => "check",
+        checks::evidence::Mode::BeforeInstall => "before-install",
+    }
+}
+
+/// The word for a severity.
+pub(crate) fn severity_name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}

@@ -1,0 +1,118 @@
+//! The verdict in words, and what it is about.
+
+use std::collections::HashSet;
+
+use checks::check::Severity;
+use checks::diagnosis::Verdict;
+use checks::evidence::Mode;
+
+use super::page::{BAD, FAINT, GOOD, Page, UNSURE};
+use super::questions::questions;
+use super::words::count;
+use crate::exit::Exit;
+use crate::report::Report;
+
+/// Clocks may differ by so much without a word.
+const CLOCK_OFFSET_S: i64 = 5;
+
+/// The first lines.
+pub(super) fn headline(page: &mut Page, report: &Report) {
+    let (style, text) = match report.diagnosis.verdict {
+        Verdict::Pass => (GOOD, pass(report)),
+        Verdict::Fail => (BAD, fail(report)),
+        Verdict::Undecided => (UNSURE, undecided(report)),
+    };
+    page.styled(0, style, &text);
+    if report.exit == Exit::Interrupted {
+        page.styled(0, UNSURE, "Interrupted: this is what was seen until then.");
+    }
+    page.styled(0, FAINT, &cluster(report));
+    let offset = report.evidence.cluster.clock_offset_s;
+    if offset.abs() > CLOCK_OFFSET_S {
+        let direction = if offset > 0 { "ahead of" } else { "behind" };
+        let seconds = offset.unsigned_abs();
+        page.styled(0, UNSURE, &format!("The clock here is {seconds} s {direction} the API server's."));
+    }
+    let (dialled, answered) = report.kubelets();
+    if dialled > 0 && answered == 0 {
+        let kubelets = count(dialled, "kubelet that was dialled", "kubelets that were dialled");
+        page.styled(
+            0,
+            FAINT,
+            &format!("Seen from outside the nodes' network: of {kubelets}, none answered."),
+        );
+    }
+}
+
+fn pass(report: &Report) -> String {
+    let works = match report.diagnosis.mode {
+        Mode::Installed => "The metrics pipeline works",
+        Mode::BeforeInstall => "metrics-server will work on this cluster",
+    };
+    match report.root_causes().count() {
+        0 => format!("{works}."),
+        number => format!("{works}, with {}.", count(number, "warning", "warnings")),
+    }
+}
+
+fn fail(report: &Report) -> String {
+    let errors: Vec<_> = report.root_causes().filter(|cause| cause.severity() == Severity::Error).collect();
+    let hazards = errors.iter().filter(|cause| cause.class() == "hazard").count();
+    let symptoms: HashSet<&str> = (report.diagnosis.unexplained.iter())
+        .filter(|symptom| symptom.check.severity >= report.policy.fail_on)
+        .map(|symptom| symptom.check.0.code)
+        .collect();
+    let (broken, works) = match report.diagnosis.mode {
+        Mode::Installed => ("The metrics pipeline is broken", "The metrics pipeline works"),
+        Mode::BeforeInstall => {
+            ("metrics-server will not work on this cluster", "metrics-server will work on this cluster")
+        }
+    };
+    let found = found(report, symptoms.len());
+    if errors.is_empty() && symptoms.is_empty() {
+        format!("{works}, but the threshold is `warning`: {found}.")
+    } else if hazards == errors.len() && symptoms.is_empty() {
+        format!("Nothing was found broken, but something is wide open: {found}.")
+    } else {
+        format!("{broken}: {found}.")
+    }
+}
+
+/// `2 root causes, 1 warning`.
+pub(super) fn found(report: &Report, symptoms: usize) -> String {
+    let errors = report.root_causes().filter(|cause| cause.severity() == Severity::Error).count();
+    let warnings = report.root_causes().count() - errors;
+    let mut parts = Vec::new();
+    if errors > 0 || (warnings == 0 && symptoms == 0) {
+        parts.push(count(errors, "root cause", "root causes"));
+    }
+    if warnings > 0 {
+        parts.push(count(warnings, "warning", "warnings"));
+    }
+    if symptoms > 0 {
+        parts.push(count(symptoms, "symptom without an explanation", "symptoms without an explanation"));
+    }
+    parts.join(", ")
+}
+
+fn undecided(report: &Report) -> String {
+    let open = questions(report.deciding());
+    let panics = report.diagnosis.checks.iter().filter(|check| check.panic.is_some()).count();
+    if open == 0 && panics > 0 {
+        return "Undecided: nothing broken was found, but a check was lost to a bug in here.".to_owned();
+    }
+    let open = count(open, "question is open", "questions are open");
+    format!("Undecided: nothing broken was found, but {open}.")
+}
+
+fn cluster(report: &Report) -> String {
+    let cluster = &report.evidence.cluster;
+    let version = cluster.version.peek().map_or("version unknown", |version| version.git_version.as_str());
+    let distribution = match cluster.distribution.name() {
+        "unknown" => String::new(),
+        name => format!(" ({name})"),
+    };
+    let context = report.context.as_ref().map(|name| format!("context {name}, ")).unwrap_or_default();
+    let time = report.evidence.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    format!("Kubernetes {version}{distribution}, {context}{time}")
+}

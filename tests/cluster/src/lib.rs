@@ -1,0 +1,38 @@
+//! A real Kubernetes cluster on one Linux machine, for scenarios: a control plane and nodes, each in a
+//! network and a mount namespace of its own, with kubeadm's paths.
+//!
+//! A program that starts clusters calls [`hook`] first thing in `main`: the cluster's supervisor is that
+//! same program, started once more.
+
+mod cgroup;
+mod cluster;
+mod components;
+mod control;
+mod files;
+mod hook;
+mod host;
+mod image;
+mod init;
+mod journalctl;
+mod kubeconfig;
+mod kubectl;
+mod layout;
+mod manifest;
+mod metrics_server;
+mod net;
+mod options;
+mod pki;
+mod process;
+mod programs;
+mod run;
+mod supervisor;
+mod systemctl;
+mod unit;
+
+pub use cluster::{Cluster, down, list};
+pub use hook::hook;
+pub use manifest::{remove_flag, set_flag};
+pub use options::{Component, MetricsServer, Options, Serving, User, Vantage};
+pub use pki::{Ca, Certificate, Pair};
+pub use programs::{KUBERNETES_VERSION, METRICS_SERVER_VERSION, install};
+pub use run::Output;

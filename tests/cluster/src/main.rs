@@ -1,0 +1,141 @@
+//! Starts, enters and removes Kubernetes clusters made of namespaces on this machine.
+
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use cluster::{Cluster, MetricsServer, Options, Serving, User, Vantage};
+
+/// Kubernetes clusters made of namespaces on this machine
+#[derive(Parser)]
+#[command(name = "cluster")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start a cluster and wait until its nodes are Ready
+    Up {
+        /// Its name
+        #[arg(long)]
+        name: String,
+        /// How many nodes
+        #[arg(long, default_value_t = 2)]
+        nodes: usize,
+        /// Where the kubelets' serving certificates come from
+        #[arg(long, value_enum, default_value_t)]
+        serving: ServingMode,
+        /// Install metrics-server and wait until it serves
+        #[arg(long)]
+        metrics_server: bool,
+        /// Install metrics-server with --kubelet-insecure-tls
+        #[arg(long)]
+        insecure_tls: bool,
+        /// End a running cluster of the same name first
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Remove every trace of a cluster
+    Down {
+        /// Its name
+        #[arg(long)]
+        name: String,
+    },
+    /// List the clusters
+    List,
+    /// Run a command on a host of a cluster (`cp`, `node1`, …), or on this machine as seen from `workstation` (the
+    /// nodes' network), `apionly` or `noroute` (which reach the API server only)
+    Exec {
+        /// The cluster's name
+        #[arg(long)]
+        name: String,
+        /// The host
+        host: String,
+        /// The command
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Install what the distribution lacks and compile Kubernetes
+    Install,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum ServingMode {
+    /// Each kubelet signs its own, as is the default
+    #[default]
+    SelfSigned,
+    /// serverTLSBootstrap, requests approved
+    Bootstrapped,
+    /// serverTLSBootstrap, requests left pending
+    Pending,
+}
+
+fn main() -> ExitCode {
+    cluster::hook();
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Up { name, nodes, serving, metrics_server, insecure_tls, replace } => {
+            let serving = match serving {
+                ServingMode::SelfSigned => Serving::SelfSigned,
+                ServingMode::Bootstrapped => Serving::Bootstrapped,
+                ServingMode::Pending => Serving::BootstrapPending,
+            };
+            let options = Options::new(name).nodes(nodes).serving(&serving).keep(true).replace(replace);
+            let cluster = Cluster::up(&options)?;
+            if metrics_server || insecure_tls {
+                let options = MetricsServer { insecure_tls, ..MetricsServer::default() };
+                cluster.install_metrics_server(&options)?;
+                cluster.wait_metrics_available(Duration::from_mins(2))?;
+            }
+            let path = cluster.kubeconfig(&User::Admin)?;
+            eprintln!(
+                "The cluster has a network of its own; `cluster exec --name {0} cp -- kubectl get nodes` or",
+                cluster.name()
+            );
+            eprintln!("`cluster exec --name {0} workstation -- COMMAND` run in it.", cluster.name());
+            println!("{}", path.display());
+            println!("export KUBECONFIG={}", path.display());
+        }
+        Task::Down { name } => cluster::down(&name)?,
+        Task::List => {
+            for name in cluster::list() {
+                println!("{name}");
+            }
+        }
+        Task::Exec { name, host, command } => {
+            let cluster = Cluster::open(&name)?;
+            let vantage = match host.as_str() {
+                "workstation" => Some(Vantage::Nodes),
+                "apionly" => Some(Vantage::ApiOnly),
+                "noroute" => Some(Vantage::ApiOnlyNoRoute),
+                _ => None,
+            };
+            let mut wrapped = if let Some(vantage) = vantage {
+                let mut plain = Command::new(&command[0]);
+                plain.args(&command[1..]).env("KUBECONFIG", cluster.kubeconfig(&User::Admin)?);
+                cluster.in_namespace(&vantage, &plain)?
+            } else {
+                let argv: Vec<&str> = command.iter().map(String::as_str).collect();
+                cluster.host_command(&host, &argv)?
+            };
+            let Some(code) = wrapped.status()?.code() else {
+                bail!("{} was ended by a signal", command.join(" "));
+            };
+            return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
+        }
+        Task::Install => println!("{}", cluster::install()?.display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}

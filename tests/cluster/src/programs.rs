@@ -1,0 +1,165 @@
+//! The programs: those of Debian installed, those of the two Go modules compiled once and kept in the cache.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use ring::digest::{SHA256, digest};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::layout::cache_root;
+use crate::run::call;
+
+/// The Kubernetes release.
+pub const KUBERNETES_VERSION: &str = "v1.36.2";
+/// The metrics-server release.
+pub const METRICS_SERVER_VERSION: &str = "v0.9.0";
+
+struct Module {
+    directory: &'static str,
+    /// Where the linker writes the version to.
+    version: &'static str,
+    packages: &'static [&'static str],
+}
+
+const MODULES: [Module; 2] = [
+    Module {
+        directory: "kubernetes",
+        version: "k8s.io/component-base/version.gitVersion=v1.36.2",
+        packages: &[
+            "k8s.io/kubernetes/cmd/kube-apiserver",
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "k8s.io/kubernetes/cmd/kube-proxy",
+            "k8s.io/kubernetes/cmd/kube-scheduler",
+            "k8s.io/kubernetes/cmd/kubeadm",
+            "k8s.io/kubernetes/cmd/kubectl",
+            "k8s.io/kubernetes/cmd/kubelet",
+        ],
+    },
+    Module {
+        directory: "metrics-server",
+        version: "k8s.io/client-go/pkg/version.gitVersion=v0.9.0",
+        packages: &["sigs.k8s.io/metrics-server/cmd/metrics-server"],
+    },
+];
+
+/// A program of the distribution, and the package that has it (Debian's and Ubuntu's names).
+const PACKAGES: [(&str, &str); 11] = [
+    ("etcd", "etcd-server"),
+    ("containerd", "containerd"),
+    ("runc", "runc"),
+    ("/usr/lib/cni/bridge", "containernetworking-plugins"),
+    ("iptables", "iptables"),
+    ("busybox", "busybox-static"),
+    ("ip", "iproute2"),
+    ("jq", "jq"),
+    ("conntrack", "conntrack"),
+    ("nsenter", "util-linux"),
+    ("sysctl", "procps"),
+];
+
+/// Installs what the distribution lacks and compiles what is not in the cache; tells where the compiled
+/// programs are.
+///
+/// # Errors
+/// When a package cannot be installed or a program cannot be compiled.
+pub fn install() -> Result<PathBuf> {
+    let missing: Vec<&str> =
+        PACKAGES.iter().filter(|(program, _)| !exists(program)).map(|(_, package)| *package).collect();
+    if !missing.is_empty() {
+        eprintln!("installing {}", missing.join(", "));
+        let apt = |args: &[&str]| -> Result<()> {
+            let status = Command::new("apt-get")
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .args(args)
+                .stdout(Stdio::null())
+                .status()
+                .context("cannot start apt-get")?;
+            ensure!(status.success(), "apt-get {} failed", args.join(" "));
+            Ok(())
+        };
+        apt(&["update", "-q"])?;
+        let mut args = vec!["install", "-q", "-y", "--no-install-recommends"];
+        args.extend(&missing);
+        apt(&args)?;
+    }
+    // Built in here, modules there; without them the cluster says soon enough what it lacks.
+    for module in ["br_netfilter", "overlay", "veth", "bridge"] {
+        Command::new("modprobe").arg("-q").arg(module).stderr(Stdio::null()).status().ok();
+    }
+    compile()
+}
+
+/// The compiled programs, when all that [`install`] does has been done; else does it.
+pub(crate) fn ensure_installed() -> Result<PathBuf> {
+    install()
+}
+
+fn exists(program: &str) -> bool {
+    if program.starts_with('/') {
+        return Path::new(program).exists();
+    }
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        .iter()
+        .any(|directory| Path::new(directory).join(program).exists())
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")
+}
+
+fn flags(module: &Module) -> String {
+    format!("-s -w -X {}", module.version)
+}
+
+fn compile() -> Result<PathBuf> {
+    let key = key()?;
+    let root = cache_root().join("programs");
+    let done = root.join(&key);
+    if done.exists() {
+        return Ok(done);
+    }
+    fs::create_dir_all(&root)?;
+    let lock = File::create(root.join(".lock"))?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    if done.exists() {
+        return Ok(done);
+    }
+    let partial = root.join(format!(".{key}"));
+    fs::create_dir_all(&partial)?;
+    for module in &MODULES {
+        for package in module.packages {
+            eprintln!("compiling {package}");
+            let status = Command::new("go")
+                .current_dir(sources().join(module.directory))
+                .env("CGO_ENABLED", "0")
+                .args(["build", "-trimpath", "-ldflags", &flags(module), "-o"])
+                .arg(format!("{}/", partial.display()))
+                .arg(package)
+                .status()
+                .context("cannot start go; Go 1.26 or newer is needed to compile Kubernetes")?;
+            ensure!(status.success(), "cannot compile {package}");
+        }
+    }
+    fs::rename(&partial, &done)?;
+    Ok(done)
+}
+
+/// Changes with everything that the programs are made from.
+fn key() -> Result<String> {
+    let mut material =
+        call("go", &["version"]).context("Go 1.26 or newer is needed to compile Kubernetes")?;
+    for module in &MODULES {
+        let directory = sources().join(module.directory);
+        for file in ["go.mod", "go.sum"] {
+            let path = directory.join(file);
+            material +=
+                &fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        }
+        writeln!(material, "{} {:?}", flags(module), module.packages)?;
+    }
+    let hash = digest(&SHA256, material.as_bytes());
+    Ok(data_encoding::HEXLOWER.encode(&hash.as_ref()[..10]))
+}

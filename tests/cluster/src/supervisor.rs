@@ -1,0 +1,152 @@
+//! Keeps the hosts and their programs alive, as systemd and the kubelet of the control plane would.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::control::{Reply, Request, Verb};
+use crate::hook::MARK;
+use crate::layout::{CONTROL_PLANE, HOST_VARIABLE, Layout, ROLE_VARIABLE};
+use crate::run::wait_for;
+use crate::unit::Unit;
+
+const TICK: Duration = Duration::from_millis(100);
+
+/// As kubeadm's systemd drop-in has it.
+const KUBELET: &str = "\
+for file in /var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet; do [ -f $file ] && . $file; done
+exec kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \
+--kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml \
+$KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS";
+
+const KUBE_PROXY: [&str; 2] = ["kube-proxy", "--config=/var/lib/kube-proxy/config.conf"];
+
+const ETCD: [&str; 6] = [
+    "etcd",
+    "--data-dir=/var/lib/etcd/member-data",
+    "--listen-client-urls=http://127.0.0.1:2379",
+    "--advertise-client-urls=http://127.0.0.1:2379",
+    "--listen-peer-urls=http://127.0.0.1:2380",
+    "--log-level=warn",
+];
+
+/// A unit, and beside its lock what finds it: one that takes long to stop does not hide the others.
+struct Slot {
+    host: String,
+    name: String,
+    unit: Mutex<Unit>,
+}
+
+type Units = Arc<Vec<Slot>>;
+
+/// The life of the supervisor; it ends with its PID namespace.
+pub(crate) fn run(cluster: &str) -> Result<()> {
+    let layout = Layout::load(cluster)?;
+    let mut units = Vec::new();
+    for host in layout.hosts() {
+        let keeper = keep(&layout, &host)?;
+        if host == CONTROL_PLANE {
+            units.push(Unit::service(&layout, &host, keeper, "etcd", &ETCD));
+            for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+                units.push(Unit::static_pod(&layout, keeper, name));
+            }
+        } else {
+            units.push(Unit::service(&layout, &host, keeper, "containerd", &["containerd"]));
+            units.push(Unit::service(&layout, &host, keeper, "kubelet", &["sh", "-c", KUBELET]));
+        }
+        units.push(Unit::service(&layout, &host, keeper, "kube-proxy", &KUBE_PROXY));
+    }
+    for host in layout.hosts() {
+        let ready = layout.host_dir(&host).join("keeper");
+        wait_for(&format!("host {host}"), Duration::from_secs(20), || Ok(ready.exists()))?;
+    }
+    let units: Units = Arc::new(
+        units
+            .into_iter()
+            .map(|unit| Slot { host: unit.host.clone(), name: unit.name.clone(), unit: Mutex::new(unit) })
+            .collect(),
+    );
+    let listener = UnixListener::bind(layout.socket()).context("cannot bind the control socket")?;
+    let served = Arc::clone(&units);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let units = Arc::clone(&served);
+            thread::spawn(move || answer(&units, &stream));
+        }
+    });
+    loop {
+        for slot in units.iter() {
+            if let Ok(mut unit) = slot.unit.try_lock()
+                && let Err(error) = unit.tick()
+            {
+                eprintln!("{} on {}: {error:#}", unit.name, unit.host);
+            }
+        }
+        thread::sleep(TICK);
+    }
+}
+
+/// Starts the process whose namespaces are the host's.
+fn keep(layout: &Layout, host: &str) -> Result<u32> {
+    fs::create_dir_all(layout.host_dir(host))?;
+    let child = Command::new("nsenter")
+        .arg(format!("--net=/run/netns/{}", layout.netns(host)))
+        .args(["--", "unshare", "--mount", "--uts", "--propagation", "private", "--"])
+        .arg(env::current_exe()?)
+        .args([MARK, "keep", &layout.name, host])
+        .env(ROLE_VARIABLE, "keeper")
+        .env(HOST_VARIABLE, host)
+        .spawn()
+        .with_context(|| format!("cannot start host {host}"))?;
+    Ok(child.id())
+}
+
+fn answer(units: &Units, mut stream: &UnixStream) {
+    let mut line = String::new();
+    if BufReader::new(stream).read_line(&mut line).is_err() {
+        return;
+    }
+    let reply = serde_json::from_str(&line)
+        .map_err(anyhow::Error::from)
+        .and_then(|request| carry_out(units, &request))
+        .unwrap_or_else(|error| Reply {
+            error: Some(format!("{error:#}")),
+            pid: None,
+            starts: 0,
+            manifest: None,
+        });
+    if let Ok(text) = serde_json::to_string(&reply) {
+        // Whoever does not wait for the answer does not need it.
+        writeln!(stream, "{text}").ok();
+    }
+}
+
+fn carry_out(units: &Units, request: &Request) -> Result<Reply> {
+    let slot = units
+        .iter()
+        .find(|slot| slot.host == request.host && slot.name == request.unit)
+        .with_context(|| format!("Unit {}.service could not be found on {}.", request.unit, request.host))?;
+    let mut unit = lock(&slot.unit);
+    match request.verb {
+        Verb::Start => unit.start()?,
+        Verb::Stop => unit.stop(),
+        Verb::Restart => {
+            unit.stop();
+            unit.start()?;
+        }
+        Verb::Status => {}
+    }
+    Ok(Reply { error: None, pid: unit.pid(), starts: unit.starts, manifest: unit.manifest() })
+}
+
+/// A panic while a unit was held leaves at worst a program to be started again.
+fn lock(unit: &Mutex<Unit>) -> MutexGuard<'_, Unit> {
+    unit.lock().unwrap_or_else(PoisonError::into_inner)
+}

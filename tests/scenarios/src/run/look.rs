@@ -1,0 +1,83 @@
+//! A look at a cluster with the program under test, and whether it saw what it must.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use cluster::{Cluster, User, Vantage};
+use serde_json::Value;
+
+use super::{Plan, root};
+use crate::{Look, Mode, Scenario};
+
+/// Where a look's recording is kept.
+fn recording(scenario: &Scenario, look: &Look) -> PathBuf {
+    root().join("tests/recordings").join(format!("{}.{}.jsonl", scenario.name, look.name))
+}
+
+/// Looks, compares, and gives the document.
+pub(super) fn look(cluster: &Cluster, plan: &Plan, scenario: &Scenario, look: &Look) -> Result<Value> {
+    let fresh =
+        std::env::temp_dir().join(format!("{}-{}.{}.jsonl", cluster.name(), std::process::id(), look.name));
+    let mut command = Command::new(&plan.program);
+    command.args(["check", "-o", "json", "--record"]).arg(&fresh);
+    if look.mode == Mode::BeforeInstall {
+        command.arg("--before-install");
+    }
+    let user = match look.user {
+        "admin" => User::Admin,
+        "masters" => User::SystemMasters,
+        "edit" => User::Edit { namespace: "team".to_owned() },
+        "nobody" => User::Nobody,
+        other => bail!("nobody is called {other}"),
+    };
+    let vantage = if look.api_only { Vantage::ApiOnly } else { Vantage::Nodes };
+    let (code, printed) = check(cluster, &mut command, &user, &vantage)?;
+    let document: Value = serde_json::from_slice(&printed)?;
+    look.expect
+        .verify(code, &document)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("look {} ({} from {vantage:?})", look.name, look.user))
+        .map_err(|error| anyhow::anyhow!("{error:#}\nrecording: {}", fresh.display()))?;
+    replays_alike(plan, &fresh, &printed)?;
+    if plan.record {
+        let target = recording(scenario, look);
+        std::fs::create_dir_all(target.parent().context("a recording has a folder")?)?;
+        std::fs::copy(&fresh, &target).with_context(|| format!("cannot write {}", target.display()))?;
+    }
+    std::fs::remove_file(&fresh).ok();
+    Ok(document)
+}
+
+/// The recording of a look gives the same bytes as the look.
+fn replays_alike(plan: &Plan, recording: &std::path::Path, printed: &[u8]) -> Result<()> {
+    let output =
+        Command::new(&plan.program).args(["check", "-o", "json", "--replay"]).arg(recording).output()?;
+    ensure!(
+        output.stdout == printed,
+        "the replay of {} differs from the look:\n{}\n{}",
+        recording.display(),
+        String::from_utf8_lossy(printed),
+        String::from_utf8_lossy(&output.stdout)
+    );
+    Ok(())
+}
+
+/// Runs the program at a vantage; its exit code and the document that it printed.
+pub(super) fn check(
+    cluster: &Cluster,
+    command: &mut Command,
+    user: &User,
+    vantage: &Vantage,
+) -> Result<(i32, Vec<u8>)> {
+    command.env("KUBECONFIG", cluster.kubeconfig(user)?).env_remove("HTTPS_PROXY").env_remove("https_proxy");
+    let output = cluster.in_namespace(vantage, command)?.output()?;
+    let code = output.status.code().unwrap_or(-1);
+    ensure!(
+        output.stdout.starts_with(b"{"),
+        "exit code {code} and no JSON document: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok((code, output.stdout))
+}
