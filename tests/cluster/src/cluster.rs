@@ -102,7 +102,12 @@ impl Cluster {
             self.ask(Verb::Start, &host, "kube-proxy")?;
         }
         self.wait_nodes_ready(Duration::from_mins(1))?;
-        self.approve_at_start(options)
+        self.approve_at_start(options)?;
+        // kube-controller-manager publishes the cluster's CA a moment after the nodes are Ready. Until then nothing
+        // in a pod could verify anybody, and a look finds the certificates of the kubelets undecided.
+        wait_for("the cluster's CA in kube-system", Duration::from_mins(1), || {
+            self.get(&["configmap", "-n", "kube-system", "kube-root-ca.crt"]).map(|_| true)
+        })
     }
 
     fn write_files(&self, options: &Options) -> Result<()> {
