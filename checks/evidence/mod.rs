@@ -5,8 +5,10 @@
 mod backend;
 mod cluster;
 mod front_proxy;
+mod gate;
 mod hpa;
 mod log;
+mod manifest;
 mod metrics;
 mod need;
 mod node;
@@ -19,8 +21,12 @@ use serde::{Deserialize, Serialize};
 pub use backend::{Backend, Endpoint, EndpointPort, Pod, Service, ServicePort, Termination, Workload};
 pub use cluster::{Cluster, Distribution, GroupVersion, Identity, ServerVersion};
 pub use front_proxy::{AccessReviews, AnonymousAccess, AnonymousBinding, AuthConfig, Flags, FrontProxy};
+pub use gate::{
+    Gate, MetricAnswer, MetricItem, Namespace, OtherAutoscaler, Permitted, Plan, PlanMetric, TargetKind,
+};
 pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer};
 pub use log::{DialFailure, FrontProxyFailure, LogSignal, ScrapeFailure, Signature, read_log};
+pub use manifest::{Document, Manifests, Place, Problem, ProblemKind};
 pub use metrics::{Answer, Metrics, NodeMetric};
 pub use need::{Grant, Need};
 pub use node::{Csr, CsrState, Handshake, KubeletConfig, Node, NodeAddress};
@@ -50,6 +56,8 @@ pub struct Evidence {
     pub metrics: Metrics,
     /// The HorizontalPodAutoscalers.
     pub hpas: Obs<Vec<Hpa>>,
+    /// The HorizontalPodAutoscalers that are to be deployed; nothing unless the question is the gate's.
+    pub gate: Gate,
 }
 
 /// The question that is asked; it decides which checks apply and what is a fault.
@@ -60,6 +68,8 @@ pub enum Mode {
     Installed,
     /// Will metrics-server work here; its absence is expected.
     BeforeInstall,
+    /// Will these HorizontalPodAutoscalers be able to read their metrics.
+    Gate,
 }
 
 /// A request that was made and when its answer came.
@@ -120,5 +130,6 @@ pub(crate) fn unseen(mode: Mode) -> Evidence {
             nodes: blank(Need::NodeMetrics),
         },
         hpas: blank(Need::Hpas),
+        gate: Gate::default(),
     }
 }

@@ -113,6 +113,7 @@ pub(super) fn recorded(header: &Header) -> Result<CollectOptions, Failure> {
         mode: match value("mode") {
             None | Some("check") => Mode::Installed,
             Some("before-install") => Mode::BeforeInstall,
+            Some("gate") => Mode::Gate,
             Some(other) => return Err(unknown("mode", other)),
         },
         namespace: value("namespace").map(str::to_owned),

@@ -9,7 +9,7 @@ mod json;
 mod kubelets;
 mod nodes;
 
-use checks::evidence::{Answer, Evidence, LogSignal, Metrics, Mode, Need, NodeMetric, Obs};
+use checks::evidence::{Answer, Evidence, Gate, LogSignal, Metrics, Mode, Need, NodeMetric, Obs};
 use serde_json::Value;
 
 use crate::source::{Request, Source};
@@ -70,6 +70,7 @@ pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
         front_proxy,
         metrics,
         hpas,
+        gate: Gate::default(),
     }
 }
 

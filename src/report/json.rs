@@ -26,8 +26,8 @@ pub(crate) struct Document<'r> {
     /// The API server's time when the look began; null when nothing was seen.
     #[cfg_attr(test, schemars(with = "Option<String>", extend("format" = "date-time")))]
     taken_at: Option<Timestamp>,
-    /// The question that was asked: `check` (does the pipeline work) or `before-install`.
-    #[cfg_attr(test, schemars(extend("enum" = ["check", "before-install"])))]
+    /// The question that was asked: `check` (does the pipeline work), `before-install` or `gate`.
+    #[cfg_attr(test, schemars(extend("enum" = ["check", "before-install", "gate"])))]
     mode: &'static str,
     /// From where the cluster was seen.
     vantage: Vantage<'r>,
@@ -199,6 +199,24 @@ struct Proof<'r> {
     /// When the answer came.
     #[cfg_attr(test, schemars(with = "Option<String>", extend("format" = "date-time")))]
     seen_at: Option<Timestamp>,
+    /// Where it stands in a manifest; null for what a request has shown.
+    place: Option<Place<'r>>,
+}
+
+/// A place in a file; lines and columns count from 1.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Place<'r> {
+    /// The file as it was given; `-` is standard input.
+    file: &'r str,
+    /// The line on which it begins.
+    line: usize,
+    /// The column at which it begins, in characters.
+    column: usize,
+    /// The line on which it ends.
+    end_line: usize,
+    /// The column behind its last character.
+    end_column: usize,
 }
 
 /// A symptom that has an explanation.

@@ -8,7 +8,7 @@ use checks::evidence::Evidence;
 use serde::Serialize;
 
 use super::{
-    Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, Open, Permission, Proof, Remedy,
+    Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, Open, Permission, Place, Proof, Remedy,
     Requests, RootCause, Step, Subject, Symptom, Tool, Unexplained, Vantage,
 };
 use crate::exit::Exit;
@@ -111,8 +111,19 @@ fn proofs<'r>(finding: &'r Finding, evidence: &'r Evidence) -> impl Iterator<Ite
             value: &citation.value,
             expected: &citation.expected,
             seen_at: seen.map(|seen| seen.seen_at),
+            place: citation.place.as_ref().map(place),
         }
     })
+}
+
+fn place(place: &checks::evidence::Place) -> Place<'_> {
+    Place {
+        file: &place.file,
+        line: place.line,
+        column: place.column,
+        end_line: place.end_line,
+        end_column: place.end_column,
+    }
 }
 
 fn symptom(symptom: &diagnosis::Symptom) -> Symptom<'_> {

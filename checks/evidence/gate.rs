@@ -1,0 +1,137 @@
+//! The HorizontalPodAutoscalers that are to be deployed, and what was seen of the cluster for each of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Hpa, HpaPod, HpaTarget, Manifests, Obs, PodContainer};
+use crate::plan::HpaSpec;
+
+/// What a gate is asked about, and what it saw.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// What the manifests say.
+    pub manifests: Manifests,
+    /// The namespace of manifests that name none.
+    pub namespace: String,
+    /// Whether manifests alone are to be judged.
+    pub offline: bool,
+    /// The minor version of Kubernetes 1 that the manifests are for; where it is not given, the cluster's own counts.
+    pub target_minor: Option<u32>,
+    /// The autoscalers to judge.
+    pub plans: Vec<Plan>,
+    /// What was seen of their namespaces, by name.
+    pub namespaces: BTreeMap<String, Namespace>,
+}
+
+/// One autoscaler to judge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its place in [`Manifests::documents`]; none for one that is in the cluster only.
+    pub document: Option<usize>,
+    /// What it asks for, with the defaults of the API filled in.
+    pub spec: HpaSpec,
+    /// What its target is.
+    pub target: Obs<TargetKind>,
+    /// The scale of its target in the cluster; `None` when there is no such object.
+    pub scale: Obs<Option<HpaTarget>>,
+    /// The pods that the target has in its template in the cluster; `None` when there is no such object, or it has
+    /// no template.
+    pub template: Obs<Option<Vec<PodContainer>>>,
+    /// The pods in the cluster that the target's selector matches.
+    pub pods: Obs<Vec<HpaPod>>,
+    /// What was seen for each of its metrics, in their order.
+    pub metrics: Vec<PlanMetric>,
+}
+
+/// What the kind of a target is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetKind {
+    /// The API serves it, with a scale.
+    Scalable,
+    /// The API serves it, without a scale.
+    NotScalable,
+    /// Nobody serves a kind of this name in this group.
+    Unknown,
+}
+
+/// What was seen for one metric of an autoscaler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanMetric {
+    /// Whether the HPA controller may read it: `None` when nobody could be asked and the rules could not be read.
+    pub permitted: Obs<Permitted>,
+    /// What the API answers to the request that the controller makes.
+    pub answer: Obs<MetricAnswer>,
+}
+
+/// Whether the HPA controller may read a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permitted {
+    /// Whether it may.
+    pub allowed: bool,
+    /// The verb that it needs.
+    pub verb: String,
+    /// The resource that it needs it on, as `resource.group`.
+    pub resource: String,
+    /// What the authorizer said.
+    pub reason: String,
+}
+
+/// The answer of a metrics API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricAnswer {
+    /// The HTTP status.
+    pub status: i64,
+    /// The message of an error.
+    pub message: String,
+    /// The items of a list: the values.
+    pub items: Vec<MetricItem>,
+}
+
+/// A value of a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricItem {
+    /// The pod or object that it is of; empty for an external metric.
+    pub of: String,
+    /// The value as a quantity; empty for the metrics of a pod, whose containers have them.
+    pub value: String,
+    /// For the metrics of a pod: its containers and the resources that are measured in each.
+    pub containers: BTreeMap<String, Vec<String>>,
+    /// When it was measured.
+    pub timestamp: Option<Timestamp>,
+}
+
+/// What was seen of a namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Namespace {
+    /// The autoscalers that are there.
+    pub hpas: Obs<Vec<Hpa>>,
+    /// What its `LimitRanges` add to containers: resources with a default request or limit.
+    pub default_requests: Obs<Vec<String>>,
+    /// Other autoscalers and their targets.
+    pub other_autoscalers: Obs<Vec<OtherAutoscaler>>,
+    /// What is left of its quotas, by resource such as `requests.cpu`.
+    pub quota_left: Obs<BTreeMap<String, String>>,
+    /// What the Metrics API says of its pods.
+    pub pod_metrics: Obs<MetricAnswer>,
+}
+
+/// An autoscaler that is no `HorizontalPodAutoscaler`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherAutoscaler {
+    /// `VerticalPodAutoscaler` or `ScaledObject`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The kind of its target.
+    pub target_kind: String,
+    /// The name of its target.
+    pub target_name: String,
+    /// For a `VerticalPodAutoscaler` that changes pods: the resources that it changes.
+    pub controls: Vec<String>,
+}
