@@ -79,6 +79,8 @@ pub enum ProblemKind {
     NotAnObject,
     /// It is larger or deeper than a manifest may be here.
     TooLarge,
+    /// A link or a special file that is not followed.
+    Unreadable,
 }
 
 impl Document {
