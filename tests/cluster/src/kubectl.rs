@@ -134,6 +134,14 @@ impl Cluster {
         self.kubectl_with(&User::Admin, &["apply", "-f", "-"], Some(yaml))?.ok().map(drop)
     }
 
+    /// Creates these objects as [`User::Admin`]; a refusal is no error.
+    ///
+    /// # Errors
+    /// When kubectl cannot be run.
+    pub fn create(&self, namespace: &str, yaml: &str) -> Result<Output> {
+        self.kubectl_with(&User::Admin, &["-n", namespace, "create", "-f", "-"], Some(yaml))
+    }
+
     /// Waits until the API server says that it is ready.
     ///
     /// # Errors
