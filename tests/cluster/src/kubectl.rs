@@ -138,8 +138,8 @@ impl Cluster {
     ///
     /// # Errors
     /// When kubectl cannot be run.
-    pub fn create(&self, namespace: &str, yaml: &str) -> Result<Output> {
-        self.kubectl_with(&User::Admin, &["-n", namespace, "create", "-f", "-"], Some(yaml))
+    pub fn create(&self, yaml: &str) -> Result<Output> {
+        self.kubectl_with(&User::Admin, &["create", "-f", "-"], Some(yaml))
     }
 
     /// Waits until the API server says that it is ready.

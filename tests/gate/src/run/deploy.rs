@@ -29,7 +29,7 @@ fn create(cluster: &Cluster, objects: &[Json]) -> Result<()> {
         return Ok(());
     }
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-    cluster.create("default", &list.to_string())?.ok().map(drop)
+    cluster.create(&list.to_string())?.ok().map(drop)
 }
 
 /// The namespaces, and what an administrator has set up in them before.
@@ -152,7 +152,7 @@ pub(super) fn hpas(cluster: &Cluster, cases: &[&Case]) -> Result<Refused> {
         cases.iter().flat_map(|case| case.hpas().map(|object| placed(object, case))).collect();
     // Most are accepted, and one call for all is soon done. Those that are missing afterwards are created once more,
     // each alone, to hear why.
-    cluster.create("default", &json!({"apiVersion": "v1", "kind": "List", "items": all}).to_string())?;
+    cluster.create(&json!({"apiVersion": "v1", "kind": "List", "items": all}).to_string())?;
     let there = cluster.get(&["horizontalpodautoscalers", "-A"])?;
     let mut refused = Refused::new();
     for object in all {
@@ -163,7 +163,7 @@ pub(super) fn hpas(cluster: &Cluster, cases: &[&Case]) -> Result<Refused> {
         if is_there {
             continue;
         }
-        let output = cluster.create("default", &object.to_string())?;
+        let output = cluster.create(&object.to_string())?;
         if !output.success() {
             let word = |key: &str| meta[key].as_str().unwrap_or_default().to_owned();
             refused.insert((word("namespace"), word("name")), output.stderr.trim().to_owned());
