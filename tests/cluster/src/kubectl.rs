@@ -142,6 +142,14 @@ impl Cluster {
         self.kubectl_with(&User::Admin, &["create", "-f", "-"], Some(yaml))
     }
 
+    /// Replaces an object as a member of `system:masters`, whom no escalation check stops.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn replace(&self, object: &str) -> Result<()> {
+        self.masters(&["replace", "-f", "-"], Some(object)).map(drop)
+    }
+
     /// Waits until the API server says that it is ready.
     ///
     /// # Errors

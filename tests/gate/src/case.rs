@@ -36,6 +36,8 @@ pub enum State {
     Bare,
     /// All are registered, and nobody serves them.
     Broken,
+    /// All three work, and the controller may not read them.
+    Forbidden,
 }
 
 /// A value that the adapter serves.
@@ -111,6 +113,7 @@ impl Case {
                 self.state = match value {
                     "bare" => State::Bare,
                     "broken" => State::Broken,
+                    "forbidden" => State::Forbidden,
                     other => bail!("no cluster is like {other:?}"),
                 }
             }

@@ -61,7 +61,8 @@ fn same_metrics(case: &Case, object: &serde_json::Value, hpa: &Hpa) {
     assert!(hpa.refused.is_none() || !hpa.works(), "{}", case.name);
     let indexes: Vec<usize> = hpa.metrics.iter().map(|metric| metric.index).collect();
     assert_eq!(indexes, (0..hpa.metrics.len()).collect::<Vec<_>>(), "{}", case.name);
-    let wanted: Vec<String> = object["spec"]["metrics"].as_array().into_iter().flatten().map(metric_name).collect();
+    let wanted: Vec<String> =
+        object["spec"]["metrics"].as_array().into_iter().flatten().map(metric_name).collect();
     let seen: Vec<&str> = hpa.metrics.iter().map(|metric| metric.name.as_str()).collect();
     if wanted.is_empty() {
         assert_eq!(seen.len(), 1, "{}: {seen:?}", case.name);

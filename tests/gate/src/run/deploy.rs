@@ -74,7 +74,7 @@ pub(super) fn workloads(cluster: &Cluster, cases: &[&Case]) -> Result<()> {
     for case in &present {
         serve(cluster, case, &pods)?;
     }
-    if present.iter().any(|case| case.state == State::Full) {
+    if present.iter().any(|case| [State::Full, State::Forbidden].contains(&case.state)) {
         measured(cluster, &present)?;
     }
     Ok(())

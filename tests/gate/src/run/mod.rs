@@ -6,14 +6,14 @@
 mod ask;
 mod deploy;
 mod settle;
+mod state;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use cluster::{Adapter, Cluster, MetricsServer, Options, Serving};
-use serde_json::json;
+use cluster::{Cluster, Options, Serving};
 
 use crate::{Case, Oracle, Outcome, State, Versions, cases};
 use ask::{Answers, Moment};
@@ -26,8 +26,12 @@ const FLAGS: [&str; 2] = [
     "--horizontal-pod-autoscaler-cpu-initialization-period=30s",
 ];
 
-/// How long a part of the cluster may take to work.
-const WORKS: std::time::Duration = std::time::Duration::from_mins(3);
+/// The clusters that run side by side: the name, how many nodes, and which states it is brought into one after another.
+const CLUSTERS: [(&str, usize, &[State]); 3] = [
+    ("oracle-full", 3, &[State::Full]),
+    ("oracle-without", 1, &[State::Bare, State::Broken]),
+    ("oracle-forbidden", 1, &[State::Forbidden]),
+];
 
 /// What to run.
 #[derive(Debug)]
@@ -65,17 +69,18 @@ pub fn run(plan: &Plan) -> Result<bool> {
         ensure!(ask::has_gate(program), "{} has no command gate", program.display());
     }
     cluster::install()?;
-    let (full, without): (Vec<Case>, Vec<Case>) =
-        chosen.into_iter().partition(|case| case.state == State::Full);
-    let (outcomes, answers) = std::thread::scope(|scope| {
-        let without = scope.spawn(|| on_cluster("oracle-without", 1, &without, plan));
-        let mut seen = on_cluster("oracle-full", 3, &full, plan)?;
-        let (outcomes, answers) =
-            without.join().map_err(|_| anyhow!("the second cluster's thread panicked"))??;
-        seen.0.extend(outcomes);
-        seen.1.extend(answers);
-        anyhow::Ok(seen)
-    })?;
+    let seen: Vec<Result<Seen>> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            CLUSTERS.iter().map(|cluster| scope.spawn(|| on_cluster(cluster, &chosen, plan))).collect();
+        let panicked = || Err(anyhow!("the thread of a cluster panicked"));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked())).collect()
+    });
+    let (mut outcomes, mut answers) = Seen::default();
+    for seen in seen {
+        let (more, answered) = seen?;
+        outcomes.extend(more);
+        answers.extend(answered);
+    }
     print(&outcomes);
     if plan.record {
         record(outcomes.clone())?;
@@ -99,23 +104,23 @@ fn choose(names: &[String]) -> Result<Vec<Case>> {
     Ok(all)
 }
 
-/// Runs cases on a cluster of their own, those of one state after those of another.
-fn on_cluster(name: &str, nodes: usize, cases: &[Case], plan: &Plan) -> Result<Seen> {
+/// Runs the cases of a cluster, those of one state after those of another.
+fn on_cluster((name, nodes, states): &(&str, usize, &[State]), cases: &[Case], plan: &Plan) -> Result<Seen> {
     let mut seen = Seen::default();
-    if cases.is_empty() {
+    if !cases.iter().any(|case| states.contains(&case.state)) {
         return Ok(seen);
     }
     let started = Instant::now();
     let say = |what: &str| eprintln!("{name} [{:3} s] {what}", started.elapsed().as_secs());
-    let options = Options::new(name).nodes(nodes).serving(&Serving::Bootstrapped).keep(plan.keep);
+    let options = Options::new(*name).nodes(*nodes).serving(&Serving::Bootstrapped).keep(plan.keep);
     let options = FLAGS.iter().fold(options, |options, flag| options.controller_manager_flag(*flag));
     let cluster = Cluster::up(&options)?;
-    for state in [State::Full, State::Bare, State::Broken] {
-        let cases: Vec<&Case> = cases.iter().filter(|case| case.state == state).collect();
+    for state in *states {
+        let cases: Vec<&Case> = cases.iter().filter(|case| case.state == *state).collect();
         if cases.is_empty() {
             continue;
         }
-        prepare(&cluster, state)?;
+        state::prepare(&cluster, *state)?;
         say(&format!("the cluster is {state:?}"));
         deploy::surroundings(&cluster, &cases)?;
         say("asking before anything is there");
@@ -132,47 +137,6 @@ fn on_cluster(name: &str, nodes: usize, cases: &[Case], plan: &Plan) -> Result<S
         cluster.down()?;
     }
     Ok(seen)
-}
-
-/// Brings the metrics APIs of a cluster into this state.
-fn prepare(cluster: &Cluster, state: State) -> Result<()> {
-    match state {
-        State::Full => {
-            let adapter = Adapter::default();
-            cluster.install_metrics_server(&MetricsServer::default())?;
-            cluster.install_adapter(&adapter)?;
-            cluster.wait_metrics_available(WORKS)?;
-            cluster.wait_adapter_available(&adapter, WORKS)
-        }
-        State::Bare => Ok(()),
-        State::Broken => {
-            let versions = [
-                ("v1beta1", "metrics.k8s.io"),
-                ("v1beta1", "custom.metrics.k8s.io"),
-                ("v1beta2", "custom.metrics.k8s.io"),
-                ("v1beta1", "external.metrics.k8s.io"),
-            ];
-            let services: Vec<_> = versions
-                .iter()
-                .map(|(version, group)| {
-                    json!({
-                        "apiVersion": "apiregistration.k8s.io/v1",
-                        "kind": "APIService",
-                        "metadata": {"name": format!("{version}.{group}")},
-                        "spec": {
-                            "group": group,
-                            "groupPriorityMinimum": 100,
-                            "insecureSkipTLSVerify": true,
-                            "service": {"name": "nobody", "namespace": "kube-system"},
-                            "version": version,
-                            "versionPriority": 100,
-                        },
-                    })
-                })
-                .collect();
-            cluster.apply(&json!({"apiVersion": "v1", "kind": "List", "items": services}).to_string())
-        }
-    }
 }
 
 fn print(outcomes: &BTreeMap<String, Outcome>) {
