@@ -1,5 +1,6 @@
 //! The last hop: the HorizontalPodAutoscalers.
 
+mod gate;
 pub(crate) mod hpa_controller_not_permitted;
 pub(crate) mod hpa_metric_without_data;
 pub(crate) mod hpa_metrics_api_missing;
@@ -8,8 +9,6 @@ pub(crate) mod hpa_metrics_unreadable;
 pub(crate) mod hpa_request_missing;
 pub(crate) mod hpa_selector_missing;
 pub(crate) mod hpa_target_missing;
-
-mod gate;
 
 use crate::check::Subject;
 use crate::evidence::{Hpa, Mode};
