@@ -5,6 +5,8 @@ mod labels;
 mod limits;
 pub(crate) mod nearest;
 mod quantity;
+pub(crate) mod requests;
+pub(crate) mod selection;
 mod spec;
 mod targets;
 mod template;
@@ -68,13 +70,18 @@ pub(crate) fn cite_own(
     }
     let Some(namespace) = evidence.gate.namespaces.get(&plan.namespace) else { return Ok(finding) };
     ctx.need(&namespace.hpas)?;
-    let path = format!("items[{}]{}", plan.name, pointer.replace('/', "."));
-    Ok(finding.cite(&namespace.hpas, path, value, expected))
+    let at = format!("items[{}].{}", plan.name, path(pointer));
+    Ok(finding.cite(&namespace.hpas, at, value, expected))
 }
 
 /// The manifest of an autoscaler.
 pub(crate) fn own<'e>(evidence: &'e Evidence, plan: &Plan) -> Option<&'e Document> {
     evidence.gate.manifests.documents.get(plan.document?)
+}
+
+/// A JSON pointer as findings write it.
+pub(crate) fn path(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
 }
 
 /// Notes where a manifest is to be changed, and what is to be written there.
@@ -97,7 +104,7 @@ pub(crate) fn edits(findings: &[&Finding]) -> Vec<Step> {
         let (Some(file), Some(line), Some(yaml)) = (fact("file"), fact("line"), fact("yaml")) else {
             continue;
         };
-        let at = fact("pointer").unwrap_or_default().trim_start_matches('/').replace('/', ".");
+        let at = path(fact("pointer").unwrap_or_default());
         let object = fact("object").unwrap_or_default();
         let step = Step::manual("the manifest", format!("{file}:{line}: at {at} of {object} write {yaml}"));
         if !steps.contains(&step) {

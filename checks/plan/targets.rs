@@ -99,10 +99,20 @@ impl Gate {
         })
     }
 
-    /// Everything in a namespace that makes pods.
-    pub(crate) fn workloads<'e>(&'e self, namespace: &'e str) -> impl Iterator<Item = Workload<'e>> {
-        let documents = self.manifests.documents.iter();
-        documents.filter(move |it| self.namespace_of(it) == namespace).filter_map(|it| self.workload(it))
+    /// Everything in a namespace whose pods have labels that a selector matches.
+    pub(crate) fn matching<'e>(
+        &'e self,
+        namespace: &'e str,
+        selector: &'e Selector,
+    ) -> impl Iterator<Item = Workload<'e>> {
+        let matched = move |document: &&Document| {
+            let labels = document.at(template_pointer(document))["metadata"]["labels"].as_object();
+            let labels = labels.into_iter().flatten();
+            let labels =
+                labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
+            self.namespace_of(document) == namespace && selector.matches(&labels)
+        };
+        self.manifests.documents.iter().filter(matched).filter_map(|it| self.workload(it))
     }
 
     /// What the manifests say of a kind: built in, or from a custom resource definition among them.
@@ -115,8 +125,8 @@ impl Gate {
         let mut definitions = self.manifests.documents.iter().filter(|document| {
             document.kind == "CustomResourceDefinition" && document.group() == "apiextensions.k8s.io"
         });
-        let document =
-            definitions.find(|it| *it.at("/spec/group") == *group && *it.at("/spec/names/kind") == *kind)?;
+        let document = definitions
+            .find(|it| *it.at("/spec/group") == *group && is_kind(it.at("/spec/names/kind"), kind))?;
         Some(Definition { document })
     }
 }
@@ -145,6 +155,10 @@ impl Definition<'_> {
     pub(crate) fn has_selector(&self) -> bool {
         self.scales().any(|scale| scale["labelSelectorPath"].is_string())
     }
+}
+
+fn is_kind(name: &Value, reference: &str) -> bool {
+    name.as_str().is_some_and(|name| kinds::is(reference, name))
 }
 
 fn template_pointer(document: &Document) -> &'static str {

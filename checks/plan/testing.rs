@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::HpaSpec;
 use crate::check::{Check, Outcome, Subject};
@@ -47,6 +47,36 @@ pub(crate) fn online(objects: &[Value]) -> Evidence {
         });
     }
     evidence
+}
+
+/// A Deployment in the namespace `shop` with the label `app` of its name.
+pub(crate) fn deployment(name: &str, containers: Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "shop"},
+        "spec": {
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": containers}},
+        },
+    })
+}
+
+/// An autoscaler in the namespace `shop` of the Deployment of the same name.
+pub(crate) fn hpa(name: &str, metrics: Value) -> Value {
+    json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": 2, "maxReplicas": 10, "metrics": metrics,
+        },
+    })
+}
+
+/// A metric of CPU in percent of the request.
+pub(crate) fn cpu(percent: i64) -> Value {
+    json!({"type": "Resource", "resource": {
+        "name": "cpu", "target": {"type": "Utilization", "averageUtilization": percent},
+    }})
 }
 
 /// Something that was seen.
