@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Hpa, HpaPod, HpaTarget, Manifests, Obs, PodContainer};
+use super::{Hpa, HpaPod, HpaTarget, Manifests, Obs, PodTemplate};
 use crate::plan::HpaSpec;
 
 /// What a gate is asked about, and what it saw.
@@ -40,9 +40,8 @@ pub struct Plan {
     pub target: Obs<TargetKind>,
     /// The scale of its target in the cluster; `None` when there is no such object.
     pub scale: Obs<Option<HpaTarget>>,
-    /// The pods that the target has in its template in the cluster; `None` when there is no such object, or it has
-    /// no template.
-    pub template: Obs<Option<Vec<PodContainer>>>,
+    /// The template of its target in the cluster; `None` when there is no such object, or it has no template.
+    pub template: Obs<Option<PodTemplate>>,
     /// The pods in the cluster that the target's selector matches.
     pub pods: Obs<Vec<HpaPod>>,
     /// What was seen for each of its metrics, in their order.
@@ -63,6 +62,8 @@ pub enum TargetKind {
 /// What was seen for one metric of an autoscaler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanMetric {
+    /// For `Object`: what the kind of the object is; not asked for the others.
+    pub described: Obs<TargetKind>,
     /// Whether the HPA controller may read it: `None` when nobody could be asked and the rules could not be read.
     pub permitted: Obs<Permitted>,
     /// What the API answers to the request that the controller makes.
@@ -132,6 +133,7 @@ pub struct OtherAutoscaler {
     pub target_kind: String,
     /// The name of its target.
     pub target_name: String,
-    /// For a `VerticalPodAutoscaler` that changes pods: the resources that it changes.
-    pub controls: Vec<String>,
+    /// For a `VerticalPodAutoscaler` that changes pods: the resources that it changes, by container; `*` stands for
+    /// every container that is not named.
+    pub controls: BTreeMap<String, Vec<String>>,
 }

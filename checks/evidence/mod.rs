@@ -24,7 +24,7 @@ pub use front_proxy::{AccessReviews, AnonymousAccess, AnonymousBinding, AuthConf
 pub use gate::{
     Gate, MetricAnswer, MetricItem, Namespace, OtherAutoscaler, Permitted, Plan, PlanMetric, TargetKind,
 };
-pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer};
+pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer, PodTemplate};
 pub use log::{DialFailure, FrontProxyFailure, LogSignal, ScrapeFailure, Signature, read_log};
 pub use manifest::{Document, Manifests, Place, Problem, ProblemKind};
 pub use metrics::{Answer, Metrics, NodeMetric};

@@ -55,12 +55,12 @@ fn needs_request(metric: &MetricSpec) -> bool {
 /// The first container of a pod without the request that a metric needs.
 fn lacking<'p>(pod: &'p HpaPod, metric: &MetricSpec) -> Option<&'p str> {
     let counts = |name: &str| metric.container.as_deref().is_none_or(|wanted| wanted == name);
-    if metric.container.is_none() && pod.pod_requests.contains(&metric.name) {
+    if metric.container.is_none() && pod.pod_requests.contains_key(&metric.name) {
         return None;
     }
     pod.containers
         .iter()
-        .find(|container| counts(&container.name) && !container.requests.contains(&metric.name))
+        .find(|container| counts(&container.name) && !container.requests.contains_key(&metric.name))
         .map(|container| container.name.as_str())
 }
 

@@ -1,8 +1,6 @@
 //! The HorizontalPodAutoscalers, the scales of their targets, and the pods behind those.
 
-use checks::evidence::{
-    Condition, Hpa, HpaPod, HpaTarget, Look, MetricSource, MetricSpec, Need, Obs, PodContainer, Why,
-};
+use checks::evidence::{Condition, Hpa, HpaPod, HpaTarget, Look, MetricSource, MetricSpec, Need, Obs, Why};
 use serde_json::Value;
 
 use super::ask::{Asker, why};
@@ -185,25 +183,20 @@ async fn follow(asker: &Asker<'_>, hpa: &mut Hpa) {
 
 fn read_pod(pod: &Value) -> Option<HpaPod> {
     let spec = &pod["spec"];
-    let requests = |resources: &Value| -> Vec<String> {
-        resources["requests"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
-    };
-    let sidecars =
-        json::items(&spec["initContainers"]).filter(|container| container["restartPolicy"] == "Always");
-    let containers = json::items(&spec["containers"])
-        .chain(sidecars)
-        .map(|container| PodContainer {
-            name: json::name(&container["name"]).unwrap_or_default(),
-            requests: requests(&container["resources"]),
-        })
-        .collect();
+    let template = checks::plan::read_template(pod, "");
+    let owners = json::items(&pod["metadata"]["ownerReferences"]);
+    let owner = owners
+        .filter(|owner| owner["controller"] == true)
+        .find_map(|owner| Some((owner["kind"].as_str()?.to_owned(), owner["name"].as_str()?.to_owned())));
     Some(HpaPod {
         name: pod["metadata"]["name"].as_str()?.to_owned(),
         node: spec["nodeName"].as_str().map(str::to_owned),
         phase: json::text(&pod["status"]["phase"]),
         created: json::time(&pod["metadata"]["creationTimestamp"])?,
-        containers,
-        pod_requests: requests(&spec["resources"]),
+        labels: template.labels,
+        owner,
+        containers: template.containers,
+        pod_requests: template.pod_requests,
     })
 }
 
