@@ -5,10 +5,6 @@ mod collect;
 mod exit;
 #[cfg(test)]
 mod laws;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the command that reads manifests comes next")
-)]
 mod manifest;
 mod report;
 mod source;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Hpa, HpaPod, HpaTarget, Manifests, Obs, PodTemplate};
+use super::{Hpa, HpaPod, HpaTarget, Manifests, Need, Obs, PodTemplate, Why};
 use crate::plan::HpaSpec;
 
 /// What a gate is asked about, and what it saw.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
     /// What the manifests say.
     pub manifests: Manifests,
@@ -19,10 +19,30 @@ pub struct Gate {
     pub offline: bool,
     /// The minor version of Kubernetes 1 that the manifests are for; where it is not given, the cluster's own counts.
     pub target_minor: Option<u32>,
+    /// Whether the autoscalers of the cluster were to be judged as well, and could be listed.
+    pub live: Obs<()>,
+    /// Whether the whole pipeline was looked at, because the Metrics API does not give what an autoscaler needs.
+    pub pipeline: bool,
     /// The autoscalers to judge.
     pub plans: Vec<Plan>,
     /// What was seen of their namespaces, by name.
     pub namespaces: BTreeMap<String, Namespace>,
+}
+
+impl Default for Gate {
+    /// Nobody was asked about a deploy.
+    fn default() -> Self {
+        Self {
+            manifests: Manifests::default(),
+            namespace: String::new(),
+            offline: false,
+            target_minor: None,
+            live: Obs::unseen(Need::Hpas, [], Why::NotAsked("it is no question of a gate".to_owned())),
+            pipeline: false,
+            plans: Vec::new(),
+            namespaces: BTreeMap::new(),
+        }
+    }
 }
 
 /// One autoscaler to judge.
@@ -36,6 +56,8 @@ pub struct Plan {
     pub document: Option<usize>,
     /// What it asks for, with the defaults of the API filled in.
     pub spec: HpaSpec,
+    /// The object of that name that is in the cluster already, where the cluster's were to be judged.
+    pub live: Option<Hpa>,
     /// What its target is.
     pub target: Obs<TargetKind>,
     /// The scale of its target in the cluster; `None` when there is no such object.
@@ -44,6 +66,8 @@ pub struct Plan {
     pub template: Obs<Option<PodTemplate>>,
     /// The pods in the cluster that the target's selector matches.
     pub pods: Obs<Vec<HpaPod>>,
+    /// Whether the HPA controller may read and change the scale of its target.
+    pub scale_permitted: Obs<Permitted>,
     /// What was seen for each of its metrics, in their order.
     pub metrics: Vec<PlanMetric>,
 }
@@ -64,7 +88,7 @@ pub enum TargetKind {
 pub struct PlanMetric {
     /// For `Object`: what the kind of the object is; not asked for the others.
     pub described: Obs<TargetKind>,
-    /// Whether the HPA controller may read it: `None` when nobody could be asked and the rules could not be read.
+    /// Whether the HPA controller may read it.
     pub permitted: Obs<Permitted>,
     /// What the API answers to the request that the controller makes.
     pub answer: Obs<MetricAnswer>,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Obs};
+use crate::plan::HpaSpec;
 
 /// A HorizontalPodAutoscaler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,10 @@ pub struct Hpa {
     pub target: (String, String, String),
     /// `spec.metrics`.
     pub metrics: Vec<MetricSpec>,
+    /// The whole specification, with the defaults of the API.
+    pub spec: HpaSpec,
+    /// For every entry of `status.currentMetrics` whether the controller has filled it.
+    pub filled: Vec<bool>,
     /// `status.conditions`.
     pub conditions: Vec<Condition>,
     /// The scale of its target; `None` when there is no such object.
@@ -74,6 +79,8 @@ pub struct HpaPod {
     pub node: Option<String>,
     /// `status.phase`.
     pub phase: String,
+    /// Whether its condition `Ready` holds.
+    pub ready: bool,
     /// When it was created.
     pub created: Timestamp,
     /// Its labels.

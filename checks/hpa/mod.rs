@@ -1,9 +1,15 @@
 //! The last hop: the HorizontalPodAutoscalers.
 
+pub(crate) mod hpa_controller_not_permitted;
+pub(crate) mod hpa_metric_without_data;
 pub(crate) mod hpa_metrics_api_missing;
+pub(crate) mod hpa_metrics_api_unusable;
 pub(crate) mod hpa_metrics_unreadable;
 pub(crate) mod hpa_request_missing;
+pub(crate) mod hpa_selector_missing;
 pub(crate) mod hpa_target_missing;
+
+mod gate;
 
 use crate::check::Subject;
 use crate::evidence::{Hpa, Mode};

@@ -23,13 +23,16 @@ use crate::Context;
 use crate::check::{Finding, Step, Subject, Undecided};
 use crate::evidence::{Document, Evidence, Plan};
 
+/// How old a pod is, in seconds, for which there should be metrics: two scrapes at the slowest usual resolution.
+pub const YOUNG_S: i64 = 120;
+
 /// An autoscaler as a subject.
 #[must_use]
 pub fn subject(plan: &Plan) -> Subject {
     Subject::namespaced("HorizontalPodAutoscaler", &plan.namespace, &plan.name)
 }
 
-/// One metric of an autoscaler as a subject.
+/// One of its metrics as a subject: `web[0] cpu`.
 #[must_use]
 pub fn metric_subject(plan: &Plan, index: usize) -> Subject {
     let name = plan.spec.metrics.get(index).map_or("", |metric| metric.source.name());

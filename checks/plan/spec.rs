@@ -147,6 +147,19 @@ impl MetricRef {
         }
     }
 
+    /// The type, as a manifest writes it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Resource { .. } => "Resource",
+            Self::ContainerResource { .. } => "ContainerResource",
+            Self::Pods { .. } => "Pods",
+            Self::Object { .. } => "Object",
+            Self::External { .. } => "External",
+            Self::Unusable { .. } => "unusable",
+        }
+    }
+
     /// The API group that serves it.
     #[must_use]
     pub fn group(&self) -> Option<&'static str> {

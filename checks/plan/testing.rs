@@ -160,6 +160,8 @@ fn plan(index: usize, document: &Document) -> Plan {
         namespace: namespace.to_owned(),
         name: document.name.clone(),
         document: Some(index),
+        live: None,
+        scale_permitted: Obs::unseen(Need::ControllerAccess, [], unasked()),
         target: Obs::unseen(Need::Kinds, [], unasked()),
         scale: Obs::unseen(Need::HpaTarget, [], unasked()),
         template: Obs::unseen(Need::Template, [], unasked()),

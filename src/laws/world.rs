@@ -243,6 +243,7 @@ fn options(header: &Header) -> CollectOptions {
             _ => KubeletLook::Auto,
         },
         all_nodes: argument("all-nodes") == Some("true"),
+        gate: None,
     }
 }
 

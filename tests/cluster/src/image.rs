@@ -40,18 +40,11 @@ pub(crate) fn write_base(archive: &Path) -> Result<()> {
     write(archive, &[image(PAUSE, &["/bin/sleep", "2000000000"]), image(BUSYBOX, &["/bin/sh"])])
 }
 
-/// Writes the archive of the metrics-server image, made of its one program.
-pub(crate) fn write_metrics_server(archive: &Path, programs: &Path, name: &str) -> Result<()> {
-    write(
-        archive,
-        &[Image {
-            name,
-            program: &programs.join("metrics-server"),
-            path: "metrics-server",
-            links: &[],
-            entrypoint: &["/metrics-server"],
-        }],
-    )
+/// Writes the archive of an image that is made of one program.
+pub(crate) fn write_program(archive: &Path, program: &Path, name: &str) -> Result<()> {
+    let path = program.file_name().and_then(|path| path.to_str()).context("a program has a name")?;
+    let entrypoint = format!("/{path}");
+    write(archive, &[Image { name, program, path, links: &[], entrypoint: &[&entrypoint] }])
 }
 
 fn write(archive: &Path, images: &[Image<'_>]) -> Result<()> {

@@ -134,6 +134,22 @@ impl Cluster {
         self.kubectl_with(&User::Admin, &["apply", "-f", "-"], Some(yaml))?.ok().map(drop)
     }
 
+    /// Creates these objects as [`User::Admin`]; a refusal is no error.
+    ///
+    /// # Errors
+    /// When kubectl cannot be run.
+    pub fn create(&self, yaml: &str) -> Result<Output> {
+        self.kubectl_with(&User::Admin, &["create", "-f", "-"], Some(yaml))
+    }
+
+    /// Replaces an object as a member of `system:masters`, whom no escalation check stops.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn replace(&self, object: &str) -> Result<()> {
+        self.masters(&["replace", "-f", "-"], Some(object)).map(drop)
+    }
+
     /// Waits until the API server says that it is ready.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! A program that starts clusters calls [`hook`] first thing in `main`: the cluster's supervisor is that
 //! same program, started once more.
 
+mod adapter;
 mod cgroup;
 mod cluster;
 mod components;
@@ -32,7 +33,7 @@ mod unit;
 pub use cluster::{Cluster, down, list};
 pub use hook::hook;
 pub use manifest::{remove_flag, set_flag};
-pub use options::{Component, MetricsServer, Options, Serving, User, Vantage};
+pub use options::{Adapter, Component, MetricsServer, Options, Serving, User, Vantage};
 pub use pki::{Ca, Certificate, Pair};
-pub use programs::{KUBERNETES_VERSION, METRICS_SERVER_VERSION, install};
+pub use programs::{ADAPTER_VERSION, KUBERNETES_VERSION, METRICS_SERVER_VERSION, install};
 pub use run::Output;

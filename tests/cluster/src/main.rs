@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use cluster::{Cluster, MetricsServer, Options, Serving, User, Vantage};
+use cluster::{Adapter, Cluster, MetricsServer, Options, Serving, User, Vantage};
 
 /// Kubernetes clusters made of namespaces on this machine
 #[derive(Parser)]
@@ -34,6 +34,9 @@ enum Task {
         /// Install metrics-server with --kubelet-insecure-tls
         #[arg(long)]
         insecure_tls: bool,
+        /// Install the adapter for custom and external metrics and wait until it serves
+        #[arg(long)]
+        adapter: bool,
         /// End a running cluster of the same name first
         #[arg(long)]
         replace: bool,
@@ -86,7 +89,7 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<ExitCode> {
     match task {
-        Task::Up { name, nodes, serving, metrics_server, insecure_tls, replace } => {
+        Task::Up { name, nodes, serving, metrics_server, insecure_tls, adapter, replace } => {
             let serving = match serving {
                 ServingMode::SelfSigned => Serving::SelfSigned,
                 ServingMode::Bootstrapped => Serving::Bootstrapped,
@@ -98,6 +101,11 @@ fn run(task: Task) -> Result<ExitCode> {
                 let options = MetricsServer { insecure_tls, ..MetricsServer::default() };
                 cluster.install_metrics_server(&options)?;
                 cluster.wait_metrics_available(Duration::from_mins(2))?;
+            }
+            if adapter {
+                let options = Adapter::default();
+                cluster.install_adapter(&options)?;
+                cluster.wait_adapter_available(&options, Duration::from_mins(2))?;
             }
             let path = cluster.kubeconfig(&User::Admin)?;
             eprintln!(

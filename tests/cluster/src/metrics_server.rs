@@ -1,6 +1,7 @@
 //! metrics-server as its release installs it, and something for it to measure.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -57,15 +58,17 @@ impl Cluster {
         if archive.exists() {
             return Ok(());
         }
-        image::write_metrics_server(&archive, &self.programs, IMAGE)?;
+        image::write_program(&archive, &self.programs.join("metrics-server"), IMAGE)?;
+        self.import_everywhere(&archive)
+    }
+
+    /// Puts an image on every node.
+    pub(crate) fn import_everywhere(&self, archive: &Path) -> Result<()> {
         std::thread::scope(|scope| {
             let threads: Vec<_> = self
                 .nodes()
                 .into_iter()
-                .map(|node| {
-                    let archive = &archive;
-                    scope.spawn(move || self.import(&node, archive))
-                })
+                .map(|node| scope.spawn(move || self.import(&node, archive)))
                 .collect();
             threads
                 .into_iter()

@@ -177,6 +177,21 @@ impl Component {
     }
 }
 
+/// Which APIs the metrics adapter is registered for; both by default.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    /// `custom.metrics.k8s.io`.
+    pub custom: bool,
+    /// `external.metrics.k8s.io`.
+    pub external: bool,
+}
+
+impl Default for Adapter {
+    fn default() -> Self {
+        Self { custom: true, external: true }
+    }
+}
+
 /// How metrics-server is installed; the default is the release's own `components.yaml`.
 #[derive(Clone, Debug, Default)]
 pub struct MetricsServer {

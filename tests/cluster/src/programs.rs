@@ -1,4 +1,4 @@
-//! The programs: those of Debian installed, those of the two Go modules compiled once and kept in the cache.
+//! The programs: those of Debian installed, those of the Go modules compiled once and kept in the cache.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -16,6 +16,8 @@ use crate::run::call;
 pub const KUBERNETES_VERSION: &str = "v1.36.2";
 /// The metrics-server release.
 pub const METRICS_SERVER_VERSION: &str = "v0.9.0";
+/// The release of the adapter for custom and external metrics.
+pub const ADAPTER_VERSION: &str = "v1.36.0";
 
 struct Module {
     directory: &'static str,
@@ -24,7 +26,8 @@ struct Module {
     packages: &'static [&'static str],
 }
 
-const MODULES: [Module; 2] = [
+/// What every cluster runs.
+const CLUSTER: &[Module] = &[
     Module {
         directory: "kubernetes",
         version: "k8s.io/component-base/version.gitVersion=v1.36.2",
@@ -45,6 +48,13 @@ const MODULES: [Module; 2] = [
     },
 ];
 
+/// What only some clusters run. It is compiled apart, so that a change of it does not compile Kubernetes again.
+const ADAPTER: &[Module] = &[Module {
+    directory: "metrics-adapter",
+    version: "k8s.io/component-base/version.gitVersion=v1.36.0",
+    packages: &["sigs.k8s.io/custom-metrics-apiserver/test-adapter"],
+}];
+
 /// A program of the distribution, and the package that has it (Debian's and Ubuntu's names).
 const PACKAGES: [(&str, &str); 11] = [
     ("etcd", "etcd-server"),
@@ -60,12 +70,19 @@ const PACKAGES: [(&str, &str); 11] = [
     ("sysctl", "procps"),
 ];
 
-/// Installs what the distribution lacks and compiles what is not in the cache; tells where the compiled
-/// programs are.
+/// Installs what the distribution lacks and compiles what is not in the cache; tells where the programs of a
+/// cluster are.
 ///
 /// # Errors
 /// When a package cannot be installed or a program cannot be compiled.
 pub fn install() -> Result<PathBuf> {
+    let programs = ensure_installed()?;
+    adapter()?;
+    Ok(programs)
+}
+
+/// The programs that every cluster runs.
+pub(crate) fn ensure_installed() -> Result<PathBuf> {
     let missing: Vec<&str> =
         PACKAGES.iter().filter(|(program, _)| !exists(program)).map(|(_, package)| *package).collect();
     if !missing.is_empty() {
@@ -89,12 +106,12 @@ pub fn install() -> Result<PathBuf> {
     for module in ["br_netfilter", "overlay", "veth", "bridge"] {
         Command::new("modprobe").arg("-q").arg(module).stderr(Stdio::null()).status().ok();
     }
-    compile()
+    compile(CLUSTER)
 }
 
-/// The compiled programs, when all that [`install`] does has been done; else does it.
-pub(crate) fn ensure_installed() -> Result<PathBuf> {
-    install()
+/// The adapter for custom and external metrics.
+pub(crate) fn adapter() -> Result<PathBuf> {
+    Ok(compile(ADAPTER)?.join("test-adapter"))
 }
 
 fn exists(program: &str) -> bool {
@@ -114,8 +131,8 @@ fn flags(module: &Module) -> String {
     format!("-s -w -X {}", module.version)
 }
 
-fn compile() -> Result<PathBuf> {
-    let key = key()?;
+fn compile(modules: &[Module]) -> Result<PathBuf> {
+    let key = key(modules)?;
     let root = cache_root().join("programs");
     let done = root.join(&key);
     if done.exists() {
@@ -129,7 +146,7 @@ fn compile() -> Result<PathBuf> {
     }
     let partial = root.join(format!(".{key}"));
     fs::create_dir_all(&partial)?;
-    for module in &MODULES {
+    for module in modules {
         for package in module.packages {
             eprintln!("compiling {package}");
             let status = Command::new("go")
@@ -139,7 +156,7 @@ fn compile() -> Result<PathBuf> {
                 .arg(format!("{}/", partial.display()))
                 .arg(package)
                 .status()
-                .context("cannot start go; Go 1.26 or newer is needed to compile Kubernetes")?;
+                .context("cannot start go; Go 1.26 or newer is needed to compile the cluster's programs")?;
             ensure!(status.success(), "cannot compile {package}");
         }
     }
@@ -148,10 +165,10 @@ fn compile() -> Result<PathBuf> {
 }
 
 /// Changes with everything that the programs are made from.
-fn key() -> Result<String> {
+fn key(modules: &[Module]) -> Result<String> {
     let mut material =
         call("go", &["version"]).context("Go 1.26 or newer is needed to compile Kubernetes")?;
-    for module in &MODULES {
+    for module in modules {
         let directory = sources().join(module.directory);
         for file in ["go.mod", "go.sum"] {
             let path = directory.join(file);

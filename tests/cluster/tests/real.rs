@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use cluster::{
-    Ca, Certificate, Cluster, Component, MetricsServer, Options, Serving, User, Vantage, set_flag,
+    Adapter, Ca, Certificate, Cluster, Component, MetricsServer, Options, Serving, User, Vantage, set_flag,
 };
 
 const MINUTES: Duration = Duration::from_mins(3);
@@ -110,4 +110,21 @@ fn certificates_of_every_kind_are_served() -> Result<()> {
         Ok(cluster.get(&["node", "node2"])?["status"]["capacity"]["pods"] == "60")
     })?;
     cluster.down()
+}
+
+#[test]
+fn the_adapter_serves_what_was_written_and_its_own_external_metrics() -> Result<()> {
+    let cluster = Cluster::up(&Options::new("harness-e").nodes(1))?;
+    let adapter = Adapter::default();
+    cluster.install_adapter(&adapter)?;
+    cluster.wait_adapter_available(&adapter, MINUTES)?;
+    let custom = "namespaces/default/services/kubernetes/requests";
+    cluster.write_metric(custom, "300m")?;
+    let read = |path: String| cluster.kubectl(&["get", "--raw", &path]);
+    let list = read(format!("/apis/custom.metrics.k8s.io/v1beta2/{custom}"))?;
+    ensure!(list.contains("\"value\":\"300m\""), "{list}");
+    let external = "namespaces/default/my-external-metric";
+    let list = read(format!("/apis/external.metrics.k8s.io/v1beta1/{external}"))?;
+    ensure!(list.contains("\"value\":\"42\""), "{list}");
+    Ok(())
 }
