@@ -169,3 +169,72 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         ],
     }]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::evidence::{Condition, Hpa, HpaTarget};
+    use crate::plan::testing::{cpu, forbidden, hpa, online, results, seen, word};
+
+    fn permitted(allowed: bool) -> Obs<Permitted> {
+        let (verb, resource) = ("list".to_owned(), "pods.metrics.k8s.io".to_owned());
+        seen(Need::ControllerAccess, Permitted { allowed, verb, resource, reason: String::new() })
+    }
+
+    fn evidence(access: &Obs<Permitted>) -> Evidence {
+        let mut evidence = online(&[hpa("web", json!([cpu(80)]))]);
+        let plan = &mut evidence.gate.plans[0];
+        plan.scale_permitted = access.clone();
+        plan.metrics[0].permitted = access.clone();
+        evidence
+    }
+
+    fn words(evidence: &Evidence) -> Vec<&'static str> {
+        results(&CHECK, evidence).values().map(word).collect()
+    }
+
+    #[test]
+    fn the_review_decides() {
+        assert_eq!(words(&evidence(&permitted(true))), ["pass", "pass"]);
+        assert_eq!(words(&evidence(&permitted(false))), ["fail", "fail"]);
+        assert_eq!(words(&evidence(&forbidden(Need::ControllerAccess))), ["open", "open"]);
+    }
+
+    #[test]
+    fn an_autoscaler_that_works_proves_it() {
+        let mut evidence = evidence(&forbidden(Need::ControllerAccess));
+        let plan = &evidence.gate.plans[0];
+        let condition = |kind: &str| Condition {
+            kind: kind.to_owned(),
+            status: "True".to_owned(),
+            reason: String::new(),
+            message: String::new(),
+            since: None,
+        };
+        let target = &plan.spec.target;
+        let mut other = Hpa {
+            namespace: "shop".to_owned(),
+            name: "other".to_owned(),
+            created: evidence.taken_at,
+            target: (target.api_version.clone(), target.kind.clone(), "other".to_owned()),
+            metrics: Vec::new(),
+            spec: plan.spec.clone(),
+            filled: vec![true],
+            conditions: vec![condition("AbleToScale"), condition("ScalingActive")],
+            scale: seen(Need::HpaTarget, Some(HpaTarget { replicas: 1, selector: "app=other".to_owned() })),
+            pods: seen(Need::HpaPods, Vec::new()),
+        };
+        let mut with = |other: &Hpa| {
+            let namespace = evidence.gate.namespaces.get_mut("shop").expect("the namespace");
+            namespace.hpas = seen(Need::Hpas, vec![other.clone()]);
+            words(&evidence)
+        };
+        assert_eq!(with(&other), ["pass", "pass"]);
+        other.filled = vec![false];
+        assert_eq!(with(&other), ["pass", "open"]);
+        other.conditions.clear();
+        assert_eq!(with(&other), ["open", "open"]);
+    }
+}

@@ -118,3 +118,50 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         steps: steps.chain([last]).collect(),
     }]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::evidence::{MetricAnswer, MetricItem};
+    use crate::plan::testing::{cpu, forbidden, hpa, offline, online, result, seen, word};
+
+    fn external() -> Value {
+        json!({"type": "External", "external": {
+            "metric": {"name": "queue"}, "target": {"type": "AverageValue", "averageValue": "5"},
+        }})
+    }
+
+    fn after(status: i64, values: &[&str]) -> &'static str {
+        let mut evidence = online(&[hpa("web", json!([external()]))]);
+        let item = |value: &&str| MetricItem {
+            of: String::new(),
+            value: (*value).to_owned(),
+            containers: std::collections::BTreeMap::new(),
+            timestamp: None,
+        };
+        let items = values.iter().map(item).collect();
+        let answer = MetricAnswer { status, message: "as it says".to_owned(), items };
+        evidence.gate.plans[0].metrics[0].answer = seen(Need::ExternalMetrics, answer);
+        word(&result(&CHECK, &evidence))
+    }
+
+    #[test]
+    fn the_answer_decides() {
+        assert_eq!(after(200, &["3"]), "pass");
+        assert_eq!(after(200, &[]), "fail");
+        assert_eq!(after(404, &[]), "fail");
+        assert_eq!(after(503, &[]), "n/a");
+    }
+
+    #[test]
+    fn what_is_not_asked_is_not_judged() {
+        let evidence = online(&[hpa("web", json!([cpu(80)]))]);
+        assert_eq!(word(&result(&CHECK, &evidence)), "n/a");
+        assert_eq!(word(&result(&CHECK, &offline(&[hpa("web", json!([external()]))]))), "n/a");
+        let mut evidence = online(&[hpa("web", json!([external()]))]);
+        evidence.gate.plans[0].metrics[0].answer = forbidden(Need::ExternalMetrics);
+        assert_eq!(word(&result(&CHECK, &evidence)), "open");
+    }
+}

@@ -113,6 +113,7 @@ mod tests {
             name: "web-1".to_owned(),
             node: None,
             phase: "Running".to_owned(),
+            ready: true,
             created: Timestamp::UNIX_EPOCH,
             labels: [(HASH.to_owned(), hash.to_owned())].into(),
             owner: owner.map(|(kind, name)| (kind.to_owned(), name.to_owned())),
