@@ -7,6 +7,7 @@ use clap::Parser;
 use gate_cases::run::{Plan, run};
 
 /// Apply the cases to real clusters and write down what the HPA controller does with them.
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The cases to run; all of them when none is named.
@@ -17,6 +18,9 @@ struct Arguments {
     /// Where to write what that program answered.
     #[arg(long, requires = "program")]
     answers: Option<PathBuf>,
+    /// Compare that program with oracle.json, and do not ask the controller anew.
+    #[arg(long, requires = "program", conflicts_with = "record")]
+    recorded: bool,
     /// Write the outcome of the cases that ran into oracle.json.
     #[arg(long)]
     record: bool,
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
         names: arguments.names,
         program: arguments.program,
         answers: arguments.answers,
+        recorded: arguments.recorded,
         record: arguments.record,
         keep: arguments.keep,
         list: arguments.list,
