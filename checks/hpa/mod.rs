@@ -1,15 +1,18 @@
 //! The last hop: the HorizontalPodAutoscalers.
 
 mod gate;
+pub(crate) mod hpa_container_missing;
 pub(crate) mod hpa_controller_not_permitted;
 pub(crate) mod hpa_metric_without_data;
 pub(crate) mod hpa_metrics_api_missing;
 pub(crate) mod hpa_metrics_api_unusable;
 pub(crate) mod hpa_metrics_unreadable;
 pub(crate) mod hpa_request_missing;
+pub(crate) mod hpa_selector_matches_others;
 pub(crate) mod hpa_selector_missing;
 pub(crate) mod hpa_target_missing;
 pub(crate) mod hpa_target_not_scalable;
+pub(crate) mod hpa_target_shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 

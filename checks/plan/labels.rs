@@ -85,6 +85,12 @@ impl Selector {
         })
     }
 
+    /// The keys that it asks for.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&str> {
+        self.0.iter().map(|requirement| requirement.key.as_str()).collect()
+    }
+
     /// Whether it has no requirement at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {

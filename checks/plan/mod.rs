@@ -1,11 +1,13 @@
 //! What an autoscaler asks for and what the manifests say of its target, as the controller would read it.
 
+mod keda;
 pub(crate) mod kinds;
 mod labels;
 mod limits;
 pub(crate) mod nearest;
 mod quantity;
 pub(crate) mod requests;
+pub(crate) mod rivals;
 pub(crate) mod selection;
 mod spec;
 mod targets;
@@ -82,6 +84,11 @@ pub(crate) fn own<'e>(evidence: &'e Evidence, plan: &Plan) -> Option<&'e Documen
 /// A JSON pointer as findings write it.
 pub(crate) fn path(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
+}
+
+/// A key as a step of a JSON pointer.
+pub(crate) fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 /// Notes where a manifest is to be changed, and what is to be written there.
