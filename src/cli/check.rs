@@ -1,6 +1,6 @@
 //! `check`: diagnoses a cluster, or a recording of one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use checks::check::Severity;
@@ -10,13 +10,14 @@ use clap::{Args, ValueEnum};
 use tokio::time::Instant;
 
 use super::Global;
-use super::failure::{Failure, Kind, no_output};
+use super::failure::{Failure, Kind};
 use super::interrupt::Interrupt;
 use super::look::{Seen, interrupted, look};
-use super::{bug, confirm, duration, files, look, open};
+use super::output::{Output, OutputParser, Outputs};
+use super::{bug, confirm, duration, files, look, open, output};
 use crate::collect::{CollectOptions, KubeletLook};
 use crate::exit::Exit;
-use crate::report::{Report, json, mode_name, terminal};
+use crate::report::{Report, mode_name};
 use crate::source::Source;
 use crate::ui::Ui;
 
@@ -47,9 +48,12 @@ pub(super) struct CheckArgs {
     /// Exit with 0 instead of 3 when the verdict is undecided
     #[arg(long)]
     allow_undecided: bool,
-    /// How to print the report
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
+    /// How to write the report, and where: `-o table -o junit=report.xml`
+    ///
+    /// May be given several times. Without a file a format goes to standard output, which holds one of them; when
+    /// all have files, the table still goes there.
+    #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = OutputParser)]
+    output: Vec<Output>,
     #[command(flatten)]
     scope: Scope,
     /// Also write what was observed to a file, as `capture` does
@@ -87,15 +91,6 @@ impl Scope {
     }
 }
 
-/// How a result is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people
-    Table,
-    /// One JSON document, see `docs/report.schema.json`
-    Json,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum FailOn {
     /// What is broken now, or open to anyone on the network
@@ -113,19 +108,37 @@ enum Kubelets {
 
 pub(super) fn run(args: &CheckArgs, global: &Global, ui: Ui) -> Exit {
     let asked = if args.before_install { Mode::BeforeInstall } else { Mode::Installed };
+    let outputs = outputs(args);
     let result = bug::caught(|| {
+        outputs.check()?;
         refuse_contradictions(args, global)?;
         let runtime = runtime()?;
         let seen = runtime.block_on(observe(args, global, ui));
         // A plugin or a resolver that hangs must not hold up the report.
         runtime.shutdown_background();
-        report(args, seen?, ui)
+        report(args, seen?, &outputs, ui)
     });
     match result {
         Ok(exit) => exit,
-        Err(failure) if args.output == Format::Json => failure.tell_as_json(ui, mode_name(asked)),
-        Err(failure) => failure.tell(ui),
+        Err(failure) => outputs.fail(ui, mode_name(asked), &failure),
     }
+}
+
+/// Writes the documents that these arguments want, when others among them cannot be used. The parser gives up at the
+/// first that is wrong, so they are looked for one by one.
+pub(super) fn refused(args: &[String], failure: &Failure) {
+    let wanted: Vec<Output> =
+        output::values(args, "--output", Some("-o")).filter_map(|value| Output::parse(value).ok()).collect();
+    let path = |name| output::values(args, name, None).next().map(Path::new);
+    let others = [("--replay", path("--replay")), ("--record", path("--record"))];
+    let early = args.iter().any(|arg| arg == "--before-install");
+    let mode = if early { Mode::BeforeInstall } else { Mode::Installed };
+    Outputs::new(&wanted, &others).say(mode_name(mode), failure);
+}
+
+/// Where the report goes.
+fn outputs(args: &CheckArgs) -> Outputs {
+    Outputs::new(&args.output, &[("--replay", args.replay.as_deref()), ("--record", args.record.as_deref())])
 }
 
 /// Two workers: TLS handshakes with many kubelets are what takes time.
@@ -138,6 +151,13 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn refuse_contradictions(args: &CheckArgs, global: &Global) -> Result<(), Failure> {
+    if args.record.as_deref() == Some(Path::new("-")) {
+        return Err(Failure::new(
+            Kind::Usage,
+            "--record cannot write to standard output, where the report goes",
+        )
+        .hint("Name a file, or use `metrics-preflight capture -o -`."));
+    }
     if args.replay.is_none() {
         return Ok(());
     }
@@ -248,7 +268,7 @@ fn policy(args: &CheckArgs) -> Policy {
 }
 
 /// Prints the report and writes the recording.
-fn report(args: &CheckArgs, seen: Seen, ui: Ui) -> Result<Exit, Failure> {
+fn report(args: &CheckArgs, seen: Seen, outputs: &Outputs, ui: Ui) -> Result<Exit, Failure> {
     let connection = seen.source.connection();
     let (context, server) = (connection.context.clone(), connection.server.clone());
     if let Some(path) = &args.record {
@@ -269,10 +289,6 @@ fn report(args: &CheckArgs, seen: Seen, ui: Ui) -> Result<Exit, Failure> {
         Failure::new(Kind::Interrupted, "interrupted, and the report holds what was seen until then")
             .as_json()
     });
-    let written = match args.output {
-        Format::Table => ui.out(&terminal::render(&report, Ui::width())),
-        Format::Json => Ui::out_bytes(json::render(&report, cut_short.as_ref()).as_bytes()),
-    };
-    written.map_err(|error| no_output(&error))?;
+    outputs.write(ui, &report, cut_short.as_ref())?;
     Ok(exit)
 }

@@ -2,8 +2,10 @@
 
 mod cli_contract;
 mod forgotten;
+mod formats;
 mod generated;
 mod hostile;
 mod program;
+mod reading;
 mod replay;
 mod tree;

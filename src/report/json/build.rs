@@ -2,20 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use checks::check::{self, Audience, Certainty, Finding};
-use checks::diagnosis;
+use checks::check::{self, Audience, Certainty, Finding, Hop};
+use checks::diagnosis::{self, Diagnosis};
 use checks::evidence::Evidence;
 use serde::Serialize;
 
 use super::{
-    Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, Open, Permission, Proof, Remedy,
-    Requests, RootCause, Step, Subject, Symptom, Tool, Unexplained, Vantage,
+    Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, Link, Open, Permission, Policy, Proof,
+    Remedy, Requests, RootCause, Step, Subject, Symptom, Tool, Unexplained, Vantage,
 };
 use crate::exit::Exit;
 use crate::report::{Report, groups, lacking, mode_name, severity_name, would_decide};
 
 /// The document of a report.
-pub(super) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Document<'r> {
+pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Document<'r> {
     let diagnosis = &report.diagnosis;
     let evidence = &report.evidence;
     Document {
@@ -26,7 +26,9 @@ pub(super) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
             distribution: Some(evidence.cluster.distribution.name()),
         },
         verdict: Some(diagnosis.verdict.name()),
+        policy: Some(Policy { fail_on: severity_name(report.policy.fail_on), strict: report.policy.strict }),
         error: error.cloned(),
+        chain: Hop::ALL.iter().map(|hop| link(*hop, diagnosis)).collect(),
         root_causes: report.root_causes().map(|cause| root_cause(cause, evidence)).collect(),
         unexplained: diagnosis.unexplained.iter().map(|it| unexplained(it, evidence)).collect(),
         checks: diagnosis.checks.iter().map(check).collect(),
@@ -37,7 +39,7 @@ pub(super) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
 }
 
 /// The document of a run that decided nothing.
-pub(super) fn without_evidence(mode: &'static str, exit: Exit, error: &Error) -> Document<'static> {
+pub(crate) fn without_evidence(mode: &'static str, exit: Exit, error: &Error) -> Document<'static> {
     Document { error: Some(error.clone()), ..empty(mode, exit) }
 }
 
@@ -51,13 +53,19 @@ fn empty(mode: &'static str, exit: Exit) -> Document<'static> {
         cluster: Cluster::default(),
         verdict: None,
         exit_code: exit.code(),
+        policy: None,
         error: None,
+        chain: Vec::new(),
         root_causes: Vec::new(),
         unexplained: Vec::new(),
         checks: Vec::new(),
         undecided: Vec::new(),
         requests: Requests::default(),
     }
+}
+
+fn link(hop: Hop, diagnosis: &Diagnosis) -> Link {
+    Link { hop: hop.name(), label: hop.label(), state: diagnosis.hop_state(hop) }
 }
 
 fn vantage(report: &Report) -> Vantage<'_> {
@@ -99,7 +107,7 @@ fn root_cause<'r>(cause: &'r diagnosis::RootCause, evidence: &'r Evidence) -> Ro
 }
 
 fn detail(finding: &Finding) -> Detail<'_> {
-    Detail { subject: subject(&finding.subject), detail: &finding.detail }
+    Detail { subject: subject(&finding.subject), detail: &finding.detail, place: None }
 }
 
 fn proofs<'r>(finding: &'r Finding, evidence: &'r Evidence) -> impl Iterator<Item = Proof<'r>> {
@@ -133,6 +141,7 @@ fn unexplained<'r>(it: &'r diagnosis::Unexplained, evidence: &'r Evidence) -> Un
         hop: it.check.hop.name(),
         subject: subject(&it.finding.subject),
         detail: &it.finding.detail,
+        place: None,
         evidence: proofs(&it.finding, evidence).collect(),
         could_be: &it.could_be,
     }
@@ -164,6 +173,7 @@ fn check(report: &diagnosis::CheckReport) -> Check<'_> {
     Check {
         code: report.check.0.code,
         name: report.check.0.name,
+        title: report.check.0.title,
         hop: report.check.hop.name(),
         severity: severity_name(report.check.severity),
         worst: report.worst(),
