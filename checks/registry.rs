@@ -44,8 +44,13 @@ pub static CHECKS: &[Check] = &[
     crate::hpa::hpa_target_missing::CHECK,
     crate::hpa::hpa_metrics_api_missing::CHECK,
     crate::hpa::hpa_metrics_unreadable::CHECK,
+    crate::hpa::hpa_container_missing::CHECK,
+    crate::hpa::hpa_target_not_scalable::CHECK,
+    crate::hpa::hpa_target_shared::CHECK,
+    crate::hpa::hpa_selector_matches_others::CHECK,
     crate::hpa::hpa_selector_missing::CHECK,
     crate::hpa::hpa_metrics_api_unusable::CHECK,
     crate::hpa::hpa_metric_without_data::CHECK,
     crate::hpa::hpa_controller_not_permitted::CHECK,
+    crate::hpa::hpa_target_at_zero::CHECK,
 ];

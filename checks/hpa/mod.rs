@@ -10,6 +10,7 @@ pub(crate) mod hpa_metrics_unreadable;
 pub(crate) mod hpa_request_missing;
 pub(crate) mod hpa_selector_matches_others;
 pub(crate) mod hpa_selector_missing;
+pub(crate) mod hpa_target_at_zero;
 pub(crate) mod hpa_target_missing;
 pub(crate) mod hpa_target_not_scalable;
 pub(crate) mod hpa_target_shared;

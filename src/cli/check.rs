@@ -1,6 +1,6 @@
 //! `check`: diagnoses a cluster, or a recording of one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use checks::check::Severity;
@@ -9,13 +9,14 @@ use checks::evidence::Mode;
 use clap::{Args, ValueEnum};
 
 use super::Global;
-use super::failure::{Failure, Kind, no_output};
+use super::failure::{Failure, Kind};
 use super::look::Seen;
 use super::observe::{self, Wanted};
-use super::{bug, duration, files, look, open};
+use super::output::{Named, Output, OutputParser, Outputs};
+use super::{bug, duration, files, look, open, output};
 use crate::collect::{CollectOptions, KubeletLook};
 use crate::exit::Exit;
-use crate::report::{Report, json, mode_name, terminal};
+use crate::report::{Report, mode_name};
 use crate::ui::Ui;
 
 /// Diagnose the metrics pipeline of a cluster
@@ -51,9 +52,12 @@ pub(super) struct Judgement {
     /// Exit with 0 instead of 3 when the verdict is undecided
     #[arg(long)]
     pub(super) allow_undecided: bool,
-    /// How to print the report
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
+    /// How to write the report, and where: `-o table -o junit=report.xml`
+    ///
+    /// May be given several times. Without a file a format goes to standard output, which holds one of them; when
+    /// all have files, the table still goes there.
+    #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = OutputParser)]
+    output: Vec<Output>,
     /// Also write what was observed to a file, as `capture` does
     #[arg(long, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
@@ -68,22 +72,33 @@ impl Judgement {
         Policy { fail_on, strict: self.strict }
     }
 
-    /// Looks, and reports what was seen or why nothing was.
+    /// Looks, and reports what was seen or why nothing was. `replay` is a file that no report may overwrite.
     pub(super) fn run(
         &self,
         ui: Ui,
-        mode: &'static str,
+        mode: Mode,
+        replay: Option<&Path>,
         see: impl FnOnce() -> Result<Seen, Failure>,
     ) -> Exit {
-        match bug::caught(|| self.report(see()?, ui)) {
+        let others: [Named<'_>; 2] = [("--replay", replay), ("--record", self.record.as_deref())];
+        let outputs = Outputs::new(&self.output, &others);
+        let result = bug::caught(|| {
+            outputs.check()?;
+            if self.record.as_deref() == Some(Path::new("-")) {
+                let failure = "--record cannot write to standard output, where the report goes";
+                return Err(Failure::new(Kind::Usage, failure)
+                    .hint("Name a file, or use `metrics-preflight capture -o -`."));
+            }
+            self.report(see()?, &outputs, ui)
+        });
+        match result {
             Ok(exit) => exit,
-            Err(failure) if self.output == Format::Json => failure.tell_as_json(ui, mode),
-            Err(failure) => failure.tell(ui),
+            Err(failure) => outputs.fail(ui, mode_name(mode), &failure),
         }
     }
 
     /// Prints the report and writes the recording.
-    fn report(&self, seen: Seen, ui: Ui) -> Result<Exit, Failure> {
+    fn report(&self, seen: Seen, outputs: &Outputs, ui: Ui) -> Result<Exit, Failure> {
         let connection = seen.source.connection();
         let (context, server) = (connection.context.clone(), connection.server.clone());
         if let Some(path) = &self.record {
@@ -106,11 +121,7 @@ impl Judgement {
             Failure::new(Kind::Interrupted, "interrupted, and the report holds what was seen until then")
                 .as_json()
         });
-        let written = match self.output {
-            Format::Table => ui.out(&terminal::render(&report, Ui::width())),
-            Format::Json => Ui::out_bytes(json::render(&report, cut_short.as_ref()).as_bytes()),
-        };
-        written.map_err(|error| no_output(&error))?;
+        outputs.write(ui, &report, cut_short.as_ref())?;
         Ok(exit)
     }
 }
@@ -146,15 +157,6 @@ impl Scope {
     }
 }
 
-/// How a result is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people
-    Table,
-    /// One JSON document, see `docs/report.schema.json`
-    Json,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum FailOn {
     /// What is broken now, or open to anyone on the network
@@ -172,7 +174,7 @@ enum Kubelets {
 
 pub(super) fn run(args: &CheckArgs, global: &Global, ui: Ui) -> Exit {
     let asked = if args.before_install { Mode::BeforeInstall } else { Mode::Installed };
-    args.judgement.run(ui, mode_name(asked), || {
+    args.judgement.run(ui, asked, args.replay.as_deref(), || {
         refuse_contradictions(args, global)?;
         let runtime = runtime()?;
         let seen = runtime.block_on(seen(args, global, ui));
@@ -180,6 +182,22 @@ pub(super) fn run(args: &CheckArgs, global: &Global, ui: Ui) -> Exit {
         runtime.shutdown_background();
         seen
     })
+}
+
+/// Writes the documents that these arguments want, when others among them cannot be used. The parser gives up at the
+/// first that is wrong, so they are looked for one by one.
+pub(super) fn refused(args: &[String], failure: &Failure) {
+    let wanted: Vec<Output> =
+        output::values(args, "--output", Some("-o")).filter_map(|value| Output::parse(value).ok()).collect();
+    let path = |name| output::values(args, name, None).next().map(Path::new);
+    let others = [("--replay", path("--replay")), ("--record", path("--record"))];
+    let has = |word: &str| args.iter().any(|arg| arg == word);
+    let mode = match () {
+        () if has("gate") => Mode::Gate,
+        () if has("--before-install") => Mode::BeforeInstall,
+        () => Mode::Installed,
+    };
+    Outputs::new(&wanted, &others).say(mode_name(mode), failure);
 }
 
 /// Two workers: TLS handshakes with many kubelets are what takes time.

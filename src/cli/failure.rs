@@ -73,6 +73,20 @@ impl Failure {
         }
     }
 
+    /// Arguments that cannot be used, in the first sentence of what is said about them.
+    pub(super) fn of_arguments(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let first = text.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = first.strip_prefix("error: ").unwrap_or(first).split_whitespace().collect();
+        Self::new(Kind::Usage, words.join(" "))
+            .hint("`metrics-preflight check --help` tells of every argument.")
+    }
+
+    /// What the run comes to.
+    pub(super) fn exit(&self) -> Exit {
+        self.kind.exit()
+    }
+
     /// Adds a fact.
     pub(super) fn context(mut self, context: impl Into<String>) -> Self {
         self.context.push(context.into());
@@ -89,14 +103,6 @@ impl Failure {
     pub(super) fn tell(&self, ui: Ui) -> Exit {
         ui.error(&self.message, &self.context, &self.hints);
         self.kind.exit()
-    }
-
-    /// The same, and a JSON document on standard output.
-    pub(super) fn tell_as_json(&self, ui: Ui, mode: &'static str) -> Exit {
-        let exit = self.tell(ui);
-        // Standard error has said it; there is nothing left to do when standard output is gone too.
-        let _ = Ui::out_bytes(json::render_error(mode, exit, &self.as_json()).as_bytes());
-        exit
     }
 
     /// The `error` of a JSON document.

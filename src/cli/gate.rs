@@ -16,7 +16,6 @@ use super::{Global, duration, look, open};
 use crate::collect::{CollectOptions, GateInput, KubeletLook};
 use crate::exit::Exit;
 use crate::manifest;
-use crate::report::mode_name;
 use crate::source::{Connection, Header, Recording, Source};
 use crate::ui::Ui;
 
@@ -69,7 +68,7 @@ fn minor(text: &str) -> Result<u32, String> {
 }
 
 pub(super) fn run(args: &GateArgs, global: &Global, ui: Ui) -> Exit {
-    args.judgement.run(ui, mode_name(Mode::Gate), || {
+    args.judgement.run(ui, Mode::Gate, args.replay.as_deref(), || {
         refuse_contradictions(args, global)?;
         let manifests = manifests(args, ui)?;
         let runtime = runtime()?;

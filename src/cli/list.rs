@@ -1,8 +1,7 @@
 //! `list`: all checks.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::check::Format;
 use super::failure::no_output;
 use crate::exit::Exit;
 use crate::report::catalogue;
@@ -14,6 +13,15 @@ pub(super) struct ListArgs {
     /// How to print them
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
+}
+
+/// How the list is printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// One JSON document
+    Json,
 }
 
 pub(super) fn run(args: &ListArgs, ui: Ui) -> Exit {

@@ -14,6 +14,7 @@ mod list;
 mod look;
 mod observe;
 mod open;
+mod output;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,8 @@ use anstream::ColorChoice;
 use checks::check::Check;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+
+use failure::Failure;
 
 use crate::exit::Exit;
 use crate::ui::Ui;
@@ -106,10 +109,11 @@ pub(crate) fn main() -> Exit {
         Err(error) => {
             // A reader of the help who has gone away is no error.
             let _ = error.print();
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Clean,
-                _ => Exit::Usage,
-            };
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+                return Exit::Clean;
+            }
+            refused(&error);
+            return Exit::Usage;
         }
     };
     let ui = Ui::new(cli.global.color.into(), cli.global.verbose);
@@ -119,6 +123,14 @@ pub(crate) fn main() -> Exit {
         Command::Capture(args) => capture::run(args, &cli.global, ui),
         Command::Explain(args) => explain::run(args, ui),
         Command::List(args) => list::run(args, ui),
+    }
+}
+
+/// Whoever asked for a document gets one, although the other arguments cannot be used.
+fn refused(error: &clap::Error) {
+    let args: Vec<String> = std::env::args_os().filter_map(|arg| arg.into_string().ok()).collect();
+    if args.iter().any(|arg| arg == "check" || arg == "gate") {
+        check::refused(&args, &Failure::of_arguments(error));
     }
 }
 

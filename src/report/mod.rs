@@ -4,13 +4,23 @@
 //! and the cluster that it was taken from give the same report.
 
 pub(crate) mod catalogue;
+pub(crate) mod github;
+pub(crate) mod gitlab;
 #[cfg(test)]
 mod golden;
+mod hash;
+pub(crate) mod html;
+mod items;
 pub(crate) mod json;
+pub(crate) mod junit;
+pub(crate) mod markdown;
+pub(crate) mod sarif;
+pub(crate) mod short;
 pub(crate) mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
+pub(crate) mod yaml;
 
 use checks::check::{Outcome, Severity, Subject};
 use checks::diagnosis::{CheckReport, Diagnosis, OpenQuestion, Policy, RootCause};
@@ -66,6 +76,48 @@ impl Report {
         };
         (answered + nodes.iter().filter(silent).count(), answered)
     }
+}
+
+/// The state of a link of the chain in words.
+fn state_word(state: &str) -> &'static str {
+    match state {
+        "pass" => "works",
+        "fail" => "broken",
+        "warn" => "warning",
+        "symptom" => "suffers from a fault elsewhere",
+        "undecided" => "could not be decided",
+        "partly" => "no fault seen, but not all of it was",
+        _ => "not seen",
+    }
+}
+
+/// The state of a link of the chain as a sign that needs no colour.
+fn state_mark(state: &str) -> &'static str {
+    match state {
+        "pass" => "✓",
+        "fail" => "✗",
+        "warn" => "!",
+        "symptom" => "~",
+        "undecided" => "?",
+        _ => "·",
+    }
+}
+
+/// Where a step runs, in words.
+fn place_name(run_on: &str) -> String {
+    match run_on {
+        "" | "workstation" => "on your workstation".to_owned(),
+        _ => match run_on.strip_prefix("node ") {
+            Some(node) => format!("on {node}"),
+            None => format!("on {run_on}"),
+        },
+    }
+}
+
+/// The number of the earlier root cause that has the same cure, which need not be told twice.
+fn same_cure(causes: &[json::RootCause<'_>], cause: usize, remedy: &json::Remedy<'_>) -> Option<usize> {
+    let same = |earlier: &json::RootCause<'_>| earlier.remedies.iter().any(|it| it.steps == remedy.steps);
+    causes.iter().take(cause).position(same).map(|earlier| earlier + 1)
 }
 
 /// Adds to the value of a key, keeping the order in which the keys came.

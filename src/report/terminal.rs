@@ -40,6 +40,12 @@ pub(crate) fn render(report: &Report, width: usize) -> String {
     page.finish()
 }
 
+/// What a file says instead of the report when nothing could be decided.
+pub(crate) fn without_evidence(error: &super::json::Error) -> String {
+    let hint = error.hint.as_deref().map(|hint| format!("\n{hint}")).unwrap_or_default();
+    super::clean(&format!("Nothing could be decided: {}{hint}\n", error.message)).into_owned()
+}
+
 /// Whether there is nothing to say but that all is well.
 fn quiet(report: &Report) -> bool {
     let findings = report.root_causes().count() + report.diagnosis.unexplained.len();

@@ -67,12 +67,17 @@ pub(crate) fn documents() -> Vec<(&'static str, String)> {
         hint: Some("Is the cluster running?".to_owned()),
     };
     let mut documents: Vec<(&'static str, String)> =
-        reports().into_iter().map(|(name, report)| (name, super::json::render(&report, None))).collect();
-    documents.push(("interrupted", super::json::render(&unexplained(), Some(&error("interrupted")))));
+        reports().into_iter().map(|(name, report)| (name, rendered(&report, None))).collect();
+    documents.push(("interrupted", rendered(&unexplained(), Some(&error("interrupted")))));
     for (name, exit) in [("usage", Exit::Usage), ("unreachable", Exit::Unreachable), ("bug", Exit::Bug)] {
-        documents.push((name, super::json::render_error("check", exit, &error(name))));
+        documents
+            .push((name, super::json::render(&super::json::without_evidence("check", exit, &error(name)))));
     }
     documents
+}
+
+fn rendered(report: &Report, error: Option<&super::json::Error>) -> String {
+    super::json::render(&super::json::document(report, error))
 }
 
 fn report(checks: &'static [Check]) -> Report {

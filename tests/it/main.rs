@@ -3,8 +3,10 @@
 mod cli_contract;
 mod corpus;
 mod forgotten;
+mod formats;
 mod generated;
 mod hostile;
 mod program;
+mod reading;
 mod replay;
 mod tree;

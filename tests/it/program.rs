@@ -25,6 +25,11 @@ impl Scratch {
         path.display().to_string()
     }
 
+    /// Where a file of this name would be.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
     /// A kubeconfig of a server at this local port.
     pub(crate) fn kubeconfig(&self, port: u16) -> String {
         let text = format!(

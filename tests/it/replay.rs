@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 use scenarios::{Expect, Mode, SCENARIOS};
 use serde_json::Value;
 
+use crate::reading::FORMATS;
 use crate::tree::{read, root, stems};
 
 /// A look that a scenario describes.
@@ -86,9 +87,31 @@ fn every_look_has_its_recording_and_every_recording_its_look() {
     assert!(strangers.is_empty(), "reports of recordings that are gone: {strangers:#?}");
 }
 
-/// Whether a snapshot is that of a recording, or of the codes.
+/// Whether a snapshot is that of a recording, of a sample in one of the formats, or of the codes.
 fn is_known(snapshot: &str, described: &BTreeSet<String>) -> bool {
-    snapshot == "codes" || described.contains(snapshot)
+    let sample = snapshot.rsplit_once('.').is_some_and(|(look, format)| {
+        SAMPLES.contains(&look) && FORMATS.contains(&format) && described.contains(look)
+    });
+    snapshot == "codes" || described.contains(snapshot) || sample
+}
+
+/// The looks that are kept in every format: one fault, none, and a place whose cause is not known.
+const SAMPLES: [&str; 3] = ["self-signed-all.nodes", "healthy-signed.nodes", "forward-drop.api"];
+
+#[test]
+fn samples_are_as_they_were_read_in_every_format() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let _guard = settings.bind_to_scope();
+    for look in SAMPLES {
+        for format in FORMATS {
+            let output = replay(&recordings().join(format!("{look}.jsonl")), format);
+            let text = String::from_utf8(output.stdout).expect("text");
+            let text = text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+            insta::assert_snapshot!(format!("{look}.{format}"), text);
+        }
+    }
 }
 
 #[test]

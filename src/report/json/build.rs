@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use checks::check::{self, Audience, Certainty, Finding};
-use checks::diagnosis;
+use checks::check::{self, Audience, Certainty, Finding, Hop};
+use checks::diagnosis::{self, Diagnosis};
 use checks::evidence::Evidence;
 use serde::Serialize;
 
 use super::{
-    Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, MetricReason, MetricResult,
-    Open, Permission, Place, Proof, Remedy, Requests, RootCause, Step, Subject, Symptom, Tool, Unexplained,
-    Vantage,
+    Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, Link, MetricReason,
+    MetricResult, Open, Permission, Place, Policy, Proof, Remedy, Requests, RootCause, Step, Subject,
+    Symptom, Tool, Unexplained, Vantage,
 };
 use crate::exit::Exit;
 use crate::report::{Report, groups, lacking, mode_name, severity_name, would_decide};
 
 /// The document of a report.
-pub(super) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Document<'r> {
+pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Document<'r> {
     let diagnosis = &report.diagnosis;
     let evidence = &report.evidence;
     Document {
@@ -27,7 +27,9 @@ pub(super) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
             distribution: Some(evidence.cluster.distribution.name()),
         },
         verdict: Some(diagnosis.verdict.name()),
+        policy: Some(Policy { fail_on: severity_name(report.policy.fail_on), strict: report.policy.strict }),
         error: error.cloned(),
+        chain: Hop::ALL.iter().map(|hop| link(*hop, diagnosis)).collect(),
         root_causes: report.root_causes().map(|cause| root_cause(cause, evidence)).collect(),
         unexplained: diagnosis.unexplained.iter().map(|it| unexplained(it, evidence)).collect(),
         checks: diagnosis.checks.iter().map(check).collect(),
@@ -39,7 +41,7 @@ pub(super) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
 }
 
 /// The document of a run that decided nothing.
-pub(super) fn without_evidence(mode: &'static str, exit: Exit, error: &Error) -> Document<'static> {
+pub(crate) fn without_evidence(mode: &'static str, exit: Exit, error: &Error) -> Document<'static> {
     Document { error: Some(error.clone()), ..empty(mode, exit) }
 }
 
@@ -53,7 +55,9 @@ fn empty(mode: &'static str, exit: Exit) -> Document<'static> {
         cluster: Cluster::default(),
         verdict: None,
         exit_code: exit.code(),
+        policy: None,
         error: None,
+        chain: Vec::new(),
         root_causes: Vec::new(),
         unexplained: Vec::new(),
         checks: Vec::new(),
@@ -100,6 +104,10 @@ fn autoscaler<'r>(verdict: &'r diagnosis::AutoscalerVerdict, evidence: &'r Evide
     }
 }
 
+fn link(hop: Hop, diagnosis: &Diagnosis) -> Link {
+    Link { hop: hop.name(), label: hop.label(), state: diagnosis.hop_state(hop) }
+}
+
 fn vantage(report: &Report) -> Vantage<'_> {
     let (dialled, answered) = report.kubelets();
     let cluster = &report.evidence.cluster;
@@ -139,7 +147,7 @@ fn root_cause<'r>(cause: &'r diagnosis::RootCause, evidence: &'r Evidence) -> Ro
 }
 
 fn detail(finding: &Finding) -> Detail<'_> {
-    Detail { subject: subject(&finding.subject), detail: &finding.detail }
+    Detail { subject: subject(&finding.subject), detail: &finding.detail, place: place_of(finding) }
 }
 
 fn proofs<'r>(finding: &'r Finding, evidence: &'r Evidence) -> impl Iterator<Item = Proof<'r>> {
@@ -156,14 +164,18 @@ fn proofs<'r>(finding: &'r Finding, evidence: &'r Evidence) -> impl Iterator<Ite
     })
 }
 
-fn place(place: &checks::evidence::Place) -> Place<'_> {
+fn place(place: &checks::evidence::Place) -> Place {
     Place {
-        file: &place.file,
+        file: place.file.clone(),
         line: place.line,
         column: place.column,
-        end_line: place.end_line,
-        end_column: place.end_column,
+        end_line: (place.end_line != place.line).then_some(place.end_line),
     }
+}
+
+/// Where the first of the proofs stands that stand in a manifest.
+fn place_of(finding: &Finding) -> Option<Place> {
+    finding.citations.iter().find_map(|citation| citation.place.as_ref()).map(place)
 }
 
 fn symptom(symptom: &diagnosis::Symptom) -> Symptom<'_> {
@@ -184,6 +196,7 @@ fn unexplained<'r>(it: &'r diagnosis::Unexplained, evidence: &'r Evidence) -> Un
         hop: it.check.hop.name(),
         subject: subject(&it.finding.subject),
         detail: &it.finding.detail,
+        place: place_of(&it.finding),
         evidence: proofs(&it.finding, evidence).collect(),
         could_be: &it.could_be,
     }
@@ -215,6 +228,7 @@ fn check(report: &diagnosis::CheckReport) -> Check<'_> {
     Check {
         code: report.check.0.code,
         name: report.check.0.name,
+        title: report.check.0.title,
         hop: report.check.hop.name(),
         severity: severity_name(report.check.severity),
         worst: report.worst(),

@@ -8,7 +8,7 @@ use checks::evidence::Evidence;
 use super::page::{BAD, FAINT, Page, STRONG, UNSURE};
 use super::words::{SHOWN, count, names, subjects};
 use crate::report::text::excerpt;
-use crate::report::{push, severity_name};
+use crate::report::{place_name, push, severity_name};
 
 /// How much of a value is shown.
 const VALUE: usize = 300;
@@ -130,7 +130,7 @@ fn candidates(page: &mut Page, cause: &RootCause) {
         page.lead(3, 5, STRONG, "It could also be:", &cause.candidates.join(", "));
     }
     if let Some(step) = &cause.decide {
-        page.lead(3, 5, STRONG, "To find out,", &format!("{}:", place(&step.run_on)));
+        page.lead(3, 5, STRONG, "To find out,", &format!("{}:", place_name(&step.run_on)));
         body(page, 5, step, "and then:");
     }
 }
@@ -154,7 +154,7 @@ fn remedy(page: &mut Page, remedy: &Remedy) {
         page.para(5, &format!("Afterwards this still warns: {left}."));
     }
     for (index, step) in remedy.steps.iter().enumerate() {
-        page.lead(5, 8, STRONG, &format!("{}.", index + 1), &format!("{}:", place(&step.run_on)));
+        page.lead(5, 8, STRONG, &format!("{}.", index + 1), &format!("{}:", place_name(&step.run_on)));
         body(page, 8, step, "It worked when this succeeds:");
     }
 }
@@ -168,17 +168,6 @@ fn body(page: &mut Page, indent: usize, step: &Step, verify: &str) {
     if !step.verify.is_empty() {
         page.styled(indent, FAINT, verify);
         page.verbatim(indent + 2, &step.verify);
-    }
-}
-
-/// Where a step runs, in words.
-fn place(run_on: &str) -> String {
-    match run_on {
-        "" | "workstation" => "on your workstation".to_owned(),
-        _ => match run_on.strip_prefix("node ") {
-            Some(node) => format!("on {node}"),
-            None => format!("on {run_on}"),
-        },
     }
 }
 
@@ -200,7 +189,7 @@ pub(super) fn notes<'r>(page: &mut Page, notes: impl Iterator<Item = &'r RootCau
 
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use super::place_name;
 
     #[test]
     fn a_place_reads_as_one() {
@@ -212,7 +201,7 @@ mod tests {
             ("every control-plane host", "on every control-plane host"),
             ("a host that reaches the node", "on a host that reaches the node"),
         ] {
-            assert_eq!(place(run_on), expected);
+            assert_eq!(place_name(run_on), expected);
         }
     }
 }

@@ -6,6 +6,8 @@ use checks::diagnosis::Diagnosis;
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
+use crate::report::{state_mark, state_word};
+
 use super::page::{BAD, FAINT, GOOD, Page, STRONG, UNSURE};
 
 /// The state of every hop.
@@ -28,14 +30,12 @@ struct State {
 }
 
 fn state(name: &str) -> State {
-    let (mark, word, style) = match name {
-        "pass" => ("✓", "works", GOOD),
-        "fail" => ("✗", "broken", BAD),
-        "warn" => ("!", "warning", UNSURE),
-        "symptom" => ("~", "suffers from a fault elsewhere", STRONG),
-        "undecided" => ("?", "could not be decided", UNSURE),
-        "partly" => ("·", "no fault seen, but not all of it was", FAINT),
-        _ => ("·", "not seen", FAINT),
+    let style = match name {
+        "pass" => GOOD,
+        "fail" => BAD,
+        "warn" | "undecided" => UNSURE,
+        "symptom" => STRONG,
+        _ => FAINT,
     };
-    State { mark, word, style }
+    State { mark: state_mark(name), word: state_word(name), style }
 }

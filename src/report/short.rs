@@ -1,0 +1,45 @@
+//! A line for each thing to act on, for `grep` and `awk`; the verdict is the last line.
+
+use super::items::{Item, Kind, items, subjects, verdict};
+use super::json::Document;
+use super::text::one_line;
+
+/// The lines.
+pub(crate) fn render(document: &Document<'_>) -> String {
+    let mut text = String::new();
+    for item in items(document).iter().filter(|item| item.kind != Kind::Open || item.rests) {
+        text.push_str(&one_line(&line(item)));
+        text.push('\n');
+    }
+    text.push_str(&verdict(document));
+    text.push('\n');
+    text
+}
+
+/// `error MP501 kubelet-cert-self-signed Node node1, node2: title: detail`.
+fn line(item: &Item<'_>) -> String {
+    let word = match item.kind {
+        Kind::Run | Kind::Cause => item.severity,
+        Kind::Unexplained => "unexplained",
+        Kind::Lost => "bug",
+        Kind::Open => "undecided",
+    };
+    let mut line = word.to_owned();
+    for part in [item.code, item.name, &subjects(&item.subjects)] {
+        if !part.is_empty() {
+            line.push(' ');
+            line.push_str(part);
+        }
+    }
+    let facts = match (item.kind, item.details.as_slice()) {
+        (Kind::Open, details) => details.join("; "),
+        (_, [detail]) => format!("{}: {detail}", item.title),
+        _ => item.title.to_owned(),
+    };
+    line.push_str(": ");
+    line.push_str(&facts);
+    if let Some(place) = item.place {
+        line.push_str(&format!(" ({}:{}:{})", place.file, place.line, place.column));
+    }
+    line
+}
