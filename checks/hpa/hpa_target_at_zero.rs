@@ -51,7 +51,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             return Ok(not_applicable("it may go to 0 by itself"));
         }
         let target = &plan.spec.target;
-        let detail = format!("{} {} has 0 replicas, which switches the autoscaler off", target.kind, target.name);
+        let detail =
+            format!("{} {} has 0 replicas, which switches the autoscaler off", target.kind, target.name);
         let finding = Finding::new(subject, detail)
             .fact("namespace", &plan.namespace)
             .fact("target", format!("{}/{}", target.kind.to_lowercase(), target.name));

@@ -21,6 +21,9 @@ struct Arguments {
     /// Compare that program with oracle.json, and do not ask the controller anew.
     #[arg(long, requires = "program", conflicts_with = "record")]
     recorded: bool,
+    /// A folder for the recordings of that program, one for each case and moment.
+    #[arg(long, requires = "program")]
+    recordings: Option<PathBuf>,
     /// Write the outcome of the cases that ran into oracle.json.
     #[arg(long)]
     record: bool,
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         program: arguments.program,
         answers: arguments.answers,
         recorded: arguments.recorded,
+        recordings: arguments.recordings,
         record: arguments.record,
         keep: arguments.keep,
         list: arguments.list,

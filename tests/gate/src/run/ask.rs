@@ -10,6 +10,7 @@ use cluster::{Cluster, User, Vantage};
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::Plan;
 use crate::{Case, Hpa, Outcome};
 
 /// How many questions are asked side by side.
@@ -46,12 +47,15 @@ pub(super) fn has_gate(program: &Path) -> bool {
 /// Asks about every case.
 pub(super) fn ask(
     cluster: &Cluster,
-    program: Option<&Path>,
+    plan: &Plan,
     moment: Moment,
     cases: &[&Case],
     answers: &mut Answers,
 ) -> Result<()> {
-    let Some(program) = program else { return Ok(()) };
+    let Some(program) = &plan.program else { return Ok(()) };
+    if let Some(folder) = &plan.recordings {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     let program = program.canonicalize().with_context(|| format!("{} is not there", program.display()))?;
     let queue: Mutex<VecDeque<&Case>> = Mutex::new(cases.iter().copied().collect());
     let given = Mutex::new(Vec::new());
@@ -61,7 +65,11 @@ pub(super) fn ask(
                 loop {
                     let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
                     let Some(case) = next else { return };
-                    let answer = one(cluster, &program, case);
+                    let recording = plan.recordings.as_ref().map(|folder| {
+                        let moment = format!("{moment:?}").to_lowercase();
+                        folder.join(format!("{}.{moment}.jsonl", case.name))
+                    });
+                    let answer = one(cluster, &program, case, recording.as_deref());
                     if let Ok(mut given) = given.lock() {
                         given.push((case.name.clone(), answer));
                     }
@@ -75,9 +83,12 @@ pub(super) fn ask(
     Ok(())
 }
 
-fn one(cluster: &Cluster, program: &Path, case: &Case) -> Result<Answer> {
+fn one(cluster: &Cluster, program: &Path, case: &Case, recording: Option<&Path>) -> Result<Answer> {
     let mut command = Command::new(program);
     command.arg("gate").arg("-f").arg(&case.path).args(["-n", &case.namespace(), "-o", "json"]);
+    if let Some(path) = recording {
+        command.arg("--record").arg(path);
+    }
     command
         .env("KUBECONFIG", cluster.kubeconfig(&User::Admin)?)
         .env_remove("HTTPS_PROXY")

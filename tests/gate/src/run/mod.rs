@@ -45,6 +45,8 @@ pub struct Plan {
     pub answers: Option<PathBuf>,
     /// Whether the oracle as it is written stands in for the controller.
     pub recorded: bool,
+    /// Where its recordings are written.
+    pub recordings: Option<PathBuf>,
     /// Whether the oracle is written.
     pub record: bool,
     /// Whether the clusters stay.
@@ -133,10 +135,10 @@ fn on_cluster((name, nodes, states): &(&str, usize, &[State]), cases: &[Case], p
         say(&format!("the cluster is {state:?}"));
         deploy::surroundings(&cluster, &cases)?;
         say("asking before anything is there");
-        ask::ask(&cluster, plan.program.as_deref(), Moment::Before, &cases, &mut seen.1)?;
+        ask::ask(&cluster, plan, Moment::Before, &cases, &mut seen.1)?;
         deploy::workloads(&cluster, &cases)?;
         say("the workloads run");
-        ask::ask(&cluster, plan.program.as_deref(), Moment::Running, &cases, &mut seen.1)?;
+        ask::ask(&cluster, plan, Moment::Running, &cases, &mut seen.1)?;
         if plan.recorded {
             continue;
         }
