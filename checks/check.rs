@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::evidence::{Evidence, Look, Mode, Need, Node, Obs, RequestId, Why};
+use crate::evidence::{Document, Evidence, Look, Mode, Need, Node, Obs, Place, RequestId, Why};
 
 /// A check: metadata, its page, and two pure functions.
 #[derive(Clone, Copy)]
@@ -301,6 +301,26 @@ impl Finding {
             path: path.into(),
             value: value.into(),
             expected: expected.to_owned(),
+            place: None,
+        });
+        self
+    }
+
+    /// Adds a proof out of a manifest: the field at the JSON pointer holds `value`.
+    #[must_use]
+    pub fn cite_manifest(
+        mut self,
+        document: &Document,
+        pointer: &str,
+        value: impl Into<String>,
+        expected: &str,
+    ) -> Self {
+        self.citations.push(Citation {
+            request: None,
+            path: pointer.trim_start_matches('/').replace('/', "."),
+            value: value.into(),
+            expected: expected.to_owned(),
+            place: Some(document.place_of(pointer).clone()),
         });
         self
     }
@@ -356,6 +376,8 @@ pub struct Citation {
     pub value: String,
     /// What it should have held.
     pub expected: String,
+    /// Where it stands in a manifest.
+    pub place: Option<Place>,
 }
 
 /// One way to cure what was found.

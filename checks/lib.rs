@@ -14,6 +14,7 @@ mod front_proxy;
 mod hpa;
 mod kubelet;
 mod metrics;
+pub mod plan;
 mod registration;
 pub mod registry;
 mod service;

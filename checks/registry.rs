@@ -44,4 +44,8 @@ pub static CHECKS: &[Check] = &[
     crate::hpa::hpa_target_missing::CHECK,
     crate::hpa::hpa_metrics_api_missing::CHECK,
     crate::hpa::hpa_metrics_unreadable::CHECK,
+    crate::hpa::hpa_selector_missing::CHECK,
+    crate::hpa::hpa_metrics_api_unusable::CHECK,
+    crate::hpa::hpa_metric_without_data::CHECK,
+    crate::hpa::hpa_controller_not_permitted::CHECK,
 ];

@@ -174,6 +174,14 @@ pub(crate) fn account(evidence: &Evidence) -> Option<(String, String)> {
     Some((namespace.to_owned(), name.to_owned()))
 }
 
+/// A script for a host that stops at the first thing that fails. It runs in a shell of its own, so that whoever pastes it
+/// keeps theirs; `file` has to be there, or nothing is changed.
+pub(crate) fn on_host(file: &str, script: &str) -> String {
+    format!(
+        "(\nset -e\n[ -s {file} ] || {{ echo '{file} is not there: nothing was changed' >&2; exit 1; }}\n{script}\n)"
+    )
+}
+
 /// A word for a shell: quoted unless it is plain.
 pub(crate) fn word(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/@=,".contains(&byte);

@@ -5,6 +5,7 @@ mod collect;
 mod exit;
 #[cfg(test)]
 mod laws;
+mod manifest;
 mod report;
 mod source;
 mod ui;

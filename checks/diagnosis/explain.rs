@@ -103,7 +103,7 @@ fn place(finding: &Finding, candidates: &'static [&'static str], reports: &[Chec
 
 /// Whether a subject is one of many, so that a fault of it is not a fault of all.
 fn is_part(subject: &Subject) -> bool {
-    matches!(subject.kind.as_str(), "Node" | "HorizontalPodAutoscaler")
+    matches!(subject.kind.as_str(), "Node" | "HorizontalPodAutoscaler" | "Metric" | "File")
 }
 
 /// The indices of the causes that together cover a symptom; empty when they do not.

@@ -4,6 +4,7 @@
 //! is about; what nothing covers stands alone as unexplained. A place gives way to any of its
 //! candidate causes.
 
+mod autoscalers;
 mod explain;
 mod verdict;
 
@@ -12,6 +13,7 @@ use crate::check::{
 };
 use crate::evidence::{Evidence, Mode};
 
+pub use autoscalers::{AutoscalerVerdict, MetricOutcome, MetricVerdict, Reason};
 pub(crate) use verdict::fresh_s;
 pub use verdict::{Policy, Verdict};
 
@@ -30,6 +32,8 @@ pub struct Diagnosis {
     pub checks: Vec<CheckReport>,
     /// The questions that stay open, those that the verdict rests on first.
     pub undecided: Vec<OpenQuestion>,
+    /// For a gate: what becomes of every autoscaler.
+    pub autoscalers: Vec<AutoscalerVerdict>,
 }
 
 /// A fault to cure.
@@ -127,22 +131,28 @@ impl std::fmt::Debug for CheckRef {
 /// Runs `checks` over the evidence and judges the results.
 #[must_use]
 pub fn diagnose(checks: &'static [Check], evidence: &Evidence, policy: Policy) -> Diagnosis {
-    let reports: Vec<CheckReport> = checks
-        .iter()
-        .filter(|check| check.modes.contains(&evidence.mode))
-        .map(|check| look(check, evidence))
-        .collect();
+    let reports: Vec<CheckReport> =
+        checks.iter().filter(|check| applies(check, evidence)).map(|check| look(check, evidence)).collect();
     let judged = explain::explain(&reports, evidence);
     let undecided = verdict::open_questions(&reports, evidence);
     let verdict = verdict::verdict(&reports, &judged, &undecided, policy);
+    let autoscalers = autoscalers::verdicts(&reports, evidence);
     Diagnosis {
         mode: evidence.mode,
+        autoscalers,
         verdict,
         root_causes: judged.root_causes,
         unexplained: judged.unexplained,
         checks: reports,
         undecided,
     }
+}
+
+/// Whether a check belongs to the question. Where a gate had to look for the reason why the Metrics API gives nothing,
+/// the checks of the installed pipeline do as well; those of autoscalers have an eye of their own for a gate.
+fn applies(check: &Check, evidence: &Evidence) -> bool {
+    let below = evidence.mode == Mode::Gate && evidence.gate.pipeline && check.hop != Hop::Hpa;
+    check.modes.contains(&evidence.mode) || (below && check.modes.contains(&Mode::Installed))
 }
 
 /// Runs one check; its panic costs its own results only.

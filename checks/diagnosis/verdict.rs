@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::explain::Judged;
 use super::{CheckReport, OpenQuestion};
 use crate::check::{Hop, Outcome, Proof, Question, Severity, Subject};
-use crate::evidence::{AnonymousAccess, Evidence, Mode};
+use crate::evidence::{AnonymousAccess, Evidence, Mode, Why};
 
 /// The answer to the question that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -111,7 +111,9 @@ pub(super) fn open_questions(reports: &[CheckReport], evidence: &Evidence) -> Ve
                     unless.iter().any(|proof| holds(*proof, subject, evidence)),
                 ),
             };
-            let deciding = counted && !settled;
+            // What only the deploy can show keeps nobody from deploying.
+            let deferred = matches!(missing.why, Why::Deferred(_));
+            let deciding = counted && !settled && !deferred;
             open.push(OpenQuestion {
                 check: report.check,
                 subject: subject.clone(),

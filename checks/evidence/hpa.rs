@@ -1,9 +1,12 @@
 //! The HorizontalPodAutoscalers and what they target.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Obs};
+use crate::plan::HpaSpec;
 
 /// A HorizontalPodAutoscaler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +21,10 @@ pub struct Hpa {
     pub target: (String, String, String),
     /// `spec.metrics`.
     pub metrics: Vec<MetricSpec>,
+    /// The whole specification, with the defaults of the API.
+    pub spec: HpaSpec,
+    /// For every entry of `status.currentMetrics` whether the controller has filled it.
+    pub filled: Vec<bool>,
     /// `status.conditions`.
     pub conditions: Vec<Condition>,
     /// The scale of its target; `None` when there is no such object.
@@ -72,19 +79,54 @@ pub struct HpaPod {
     pub node: Option<String>,
     /// `status.phase`.
     pub phase: String,
+    /// Whether its condition `Ready` holds.
+    pub ready: bool,
     /// When it was created.
     pub created: Timestamp,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The controller that owns it, as kind and name.
+    #[serde(default)]
+    pub owner: Option<(String, String)>,
     /// Containers, and init containers that restart, whose requests count.
     pub containers: Vec<PodContainer>,
-    /// Resources with a pod-level request.
-    pub pod_requests: Vec<String>,
+    /// The requests of the pod as a whole, by resource.
+    pub pod_requests: BTreeMap<String, String>,
 }
 
 /// A container whose requests count.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodContainer {
     /// Its name.
     pub name: String,
-    /// The resources that it requests.
-    pub requests: Vec<String>,
+    /// What it requests, by resource.
+    pub requests: BTreeMap<String, String>,
+    /// Its limits, by resource.
+    #[serde(default)]
+    pub limits: BTreeMap<String, String>,
+    /// Whether it has a readiness or a startup probe.
+    #[serde(default)]
+    pub probed: bool,
+    /// The JSON pointer of the container in its object; empty for one of a pod in the cluster.
+    #[serde(default)]
+    pub pointer: String,
+}
+
+/// What pods are made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodTemplate {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Containers, and init containers that restart, whose requests count.
+    pub containers: Vec<PodContainer>,
+    /// Resources that an init container requests which runs to its end; they count for pods with requests of
+    /// their own only.
+    pub init_requests: Vec<String>,
+    /// The requests of the pod as a whole, by resource.
+    pub pod_requests: BTreeMap<String, String>,
+    /// The limits of the pod as a whole, by resource.
+    pub pod_limits: BTreeMap<String, String>,
 }

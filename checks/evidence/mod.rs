@@ -5,8 +5,10 @@
 mod backend;
 mod cluster;
 mod front_proxy;
+mod gate;
 mod hpa;
 mod log;
+mod manifest;
 mod metrics;
 mod need;
 mod node;
@@ -19,8 +21,12 @@ use serde::{Deserialize, Serialize};
 pub use backend::{Backend, Endpoint, EndpointPort, Pod, Service, ServicePort, Termination, Workload};
 pub use cluster::{Cluster, Distribution, GroupVersion, Identity, ServerVersion};
 pub use front_proxy::{AccessReviews, AnonymousAccess, AnonymousBinding, AuthConfig, Flags, FrontProxy};
-pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer};
+pub use gate::{
+    Gate, MetricAnswer, MetricItem, Namespace, OtherAutoscaler, Permitted, Plan, PlanMetric, TargetKind,
+};
+pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer, PodTemplate};
 pub use log::{DialFailure, FrontProxyFailure, LogSignal, ScrapeFailure, Signature, read_log};
+pub use manifest::{Document, Manifests, Place, Problem, ProblemKind};
 pub use metrics::{Answer, Metrics, NodeMetric};
 pub use need::{Grant, Need};
 pub use node::{Csr, CsrState, Handshake, KubeletConfig, Node, NodeAddress};
@@ -50,6 +56,8 @@ pub struct Evidence {
     pub metrics: Metrics,
     /// The HorizontalPodAutoscalers.
     pub hpas: Obs<Vec<Hpa>>,
+    /// The HorizontalPodAutoscalers that are to be deployed; nothing unless the question is the gate's.
+    pub gate: Gate,
 }
 
 /// The question that is asked; it decides which checks apply and what is a fault.
@@ -60,6 +68,8 @@ pub enum Mode {
     Installed,
     /// Will metrics-server work here; its absence is expected.
     BeforeInstall,
+    /// Will these HorizontalPodAutoscalers be able to read their metrics.
+    Gate,
 }
 
 /// A request that was made and when its answer came.
@@ -74,51 +84,70 @@ pub struct RequestSeen {
 /// Evidence of which nothing was seen.
 #[cfg(test)]
 pub(crate) fn unseen(mode: Mode) -> Evidence {
-    fn blank<T>(need: Need) -> Obs<T> {
-        Obs::unseen(need, [], Why::NotRecorded)
+    Evidence::unseen(mode, Timestamp::UNIX_EPOCH, &Why::NotRecorded)
+}
+
+impl Evidence {
+    /// Evidence of which nothing was seen, for one and the same reason.
+    #[must_use]
+    pub fn unseen(mode: Mode, taken_at: Timestamp, why: &Why) -> Self {
+        blank_evidence(mode, taken_at, &Blank(why))
     }
+}
+
+/// Makes observations of which nothing was seen.
+struct Blank<'w>(&'w Why);
+
+impl Blank<'_> {
+    fn of<T>(&self, need: Need) -> Obs<T> {
+        Obs::unseen(need, [], self.0.clone())
+    }
+}
+
+fn blank_evidence(mode: Mode, taken_at: Timestamp, blank: &Blank<'_>) -> Evidence {
     Evidence {
-        taken_at: Timestamp::UNIX_EPOCH,
+        taken_at,
         mode,
         requests: Vec::new(),
         cluster: Cluster {
-            version: blank(Need::Version),
-            whoami: blank(Need::Whoami),
-            groups: blank(Need::Groups),
+            version: blank.of(Need::Version),
+            whoami: blank.of(Need::Whoami),
+            groups: blank.of(Need::Groups),
             distribution: Distribution::Unknown,
             clock_offset_s: 0,
         },
-        registration: blank(Need::ApiService),
+        registration: blank.of(Need::ApiService),
         backend: Backend {
-            service: blank(Need::Service),
-            endpoints: blank(Need::EndpointSlices),
-            pods: blank(Need::Pods),
-            workload: blank(Need::Workload),
-            logs: blank(Need::Logs),
-            root_ca: blank(Need::RootCa),
+            service: blank.of(Need::Service),
+            endpoints: blank.of(Need::EndpointSlices),
+            pods: blank.of(Need::Pods),
+            workload: blank.of(Need::Workload),
+            logs: blank.of(Need::Logs),
+            root_ca: blank.of(Need::RootCa),
             reviews: AccessReviews {
                 account: None,
-                get_node_metrics: blank(Need::AccessReviews),
-                list_nodes: blank(Need::AccessReviews),
-                list_pods: blank(Need::AccessReviews),
-                get_auth_config: blank(Need::AccessReviews),
-                create_access_reviews: blank(Need::AccessReviews),
+                get_node_metrics: blank.of(Need::AccessReviews),
+                list_nodes: blank.of(Need::AccessReviews),
+                list_pods: blank.of(Need::AccessReviews),
+                get_auth_config: blank.of(Need::AccessReviews),
+                create_access_reviews: blank.of(Need::AccessReviews),
             },
-            candidates: blank(Need::Service),
-            args: blank(Need::Pods),
+            candidates: blank.of(Need::Service),
+            args: blank.of(Need::Pods),
         },
-        nodes: blank(Need::Nodes),
+        nodes: blank.of(Need::Nodes),
         front_proxy: FrontProxy {
-            auth_config: blank(Need::AuthConfig),
-            apiserver_flags: blank(Need::ApiServerFlags),
-            anonymous_access: blank(Need::AnonymousAccess),
-            anonymous_bindings: blank(Need::AnonymousBindings),
+            auth_config: blank.of(Need::AuthConfig),
+            apiserver_flags: blank.of(Need::ApiServerFlags),
+            anonymous_access: blank.of(Need::AnonymousAccess),
+            anonymous_bindings: blank.of(Need::AnonymousBindings),
         },
         metrics: Metrics {
-            discovery: blank(Need::MetricsDiscovery),
-            nodes_answer: blank(Need::NodeMetrics),
-            nodes: blank(Need::NodeMetrics),
+            discovery: blank.of(Need::MetricsDiscovery),
+            nodes_answer: blank.of(Need::NodeMetrics),
+            nodes: blank.of(Need::NodeMetrics),
         },
-        hpas: blank(Need::Hpas),
+        hpas: blank.of(Need::Hpas),
+        gate: Gate::default(),
     }
 }

@@ -36,6 +36,8 @@ pub enum Grant {
     NonResource(&'static str),
     /// No permission, but a network path to the kubelet's port.
     KubeletNetwork,
+    /// Nothing: it stands in the files at hand.
+    Nothing,
 }
 
 needs! {
@@ -89,4 +91,24 @@ needs! {
     HpaTarget => Grant::Namespaced("get", "deployments.apps/scale");
     /// The pods of an HPA's target.
     HpaPods => Grant::Namespaced("list", "pods");
+    /// The manifests at hand.
+    Manifests => Grant::Nothing;
+    /// Whether the API serves a kind, and with a scale.
+    Kinds => Grant::Everyone;
+    /// The template of the pods of an HPA's target.
+    Template => Grant::Namespaced("get", "deployments.apps");
+    /// What the LimitRanges of a namespace add to containers.
+    LimitRanges => Grant::Namespaced("list", "limitranges");
+    /// The quotas of a namespace.
+    Quotas => Grant::Namespaced("list", "resourcequotas");
+    /// VerticalPodAutoscalers and KEDA's ScaledObjects.
+    OtherAutoscalers => Grant::Namespaced("list", "verticalpodautoscalers.autoscaling.k8s.io");
+    /// Whether the HPA controller may read a metric.
+    ControllerAccess => Grant::Cluster("create", "subjectaccessreviews.authorization.k8s.io");
+    /// The metrics of pods.
+    PodMetrics => Grant::Namespaced("list", "pods.metrics.k8s.io");
+    /// The value of a custom metric.
+    CustomMetrics => Grant::Namespaced("get", "pods.custom.metrics.k8s.io");
+    /// The value of an external metric.
+    ExternalMetrics => Grant::Namespaced("list", "metrics.external.metrics.k8s.io");
 }

@@ -94,6 +94,8 @@ pub enum Why {
     Masked(String),
     /// What is to be seen needs more time.
     TooEarly(String),
+    /// Only what runs after the deploy can show it.
+    Deferred(String),
 }
 
 impl std::fmt::Display for Why {
@@ -109,6 +111,7 @@ impl std::fmt::Display for Why {
             Self::Unreadable(what) => write!(f, "unreadable answer: {what}"),
             Self::NotSampled => write!(f, "not sampled"),
             Self::Masked(by) => write!(f, "hidden by {by}"),
+            Self::Deferred(what) => write!(f, "only the deploy will show: {what}"),
             Self::TooEarly(what) => write!(f, "too early to tell: {what}"),
         }
     }

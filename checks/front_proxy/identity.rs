@@ -60,13 +60,13 @@ pub(super) fn rejection<'e>(
 /// copy is made outside the manifests' folder, where the kubelet would run it, and keeps mode and owner.
 fn set_flags(flags: &[(&str, &str)]) -> Step {
     let mut script = String::from(
-        "manifest=/etc/kubernetes/manifests/kube-apiserver.yaml\nnew=/etc/kubernetes/kube-apiserver.yaml.new\n[ -s \"$manifest\" ] || exit 1\ncp -p \"$manifest\" \"$new\" || exit 1\nset_flag() { sed -i -e \"/^ *- $1=/d\" -e \"s|^\\( *\\)- kube-apiserver\\$|&\\n\\1- $1=$2|\" \"$new\"; }\n",
+        "manifest=/etc/kubernetes/manifests/kube-apiserver.yaml\nnew=/etc/kubernetes/kube-apiserver.yaml.new\ncp -p \"$manifest\" \"$new\"\nset_flag() { sed -i -e \"/^ *- $1=/d\" -e \"s|^\\( *\\)- kube-apiserver\\$|&\\n\\1- $1=$2|\" \"$new\"; }\n",
     );
     for (name, value) in flags {
         // Writing to a String cannot fail.
         let _ = writeln!(script, "set_flag --{name} {}", support::word(value));
     }
-    script.push_str("mv \"$new\" \"$manifest\" || exit 1\n");
+    script.push_str("mv \"$new\" \"$manifest\"\n");
     if let Some((name, value)) = flags.last() {
         // The kubelet looks at its manifests every 20 s; the next step needs the new kube-apiserver.
         let flag = support::word(&format!("--{name}={value}"));
@@ -75,6 +75,7 @@ fn set_flags(flags: &[(&str, &str)]) -> Step {
             "for try in $(seq 60); do\n  ps -ww -o args= -C kube-apiserver | grep -qF -- {flag} && kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz >/dev/null 2>&1 && break\n  sleep 2\ndone"
         );
     }
+    let script = support::on_host("/etc/kubernetes/manifests/kube-apiserver.yaml", &script);
     Step::run("every control-plane host", script).verify("kubectl get --raw /readyz")
 }
 
@@ -123,7 +124,10 @@ pub(super) fn by_flags(
 fn issue_client_certificate() -> Step {
     Step::run(
         "every control-plane host",
-        "cd /etc/kubernetes/pki || exit 1\n[ -s front-proxy-ca.crt ] && [ -s front-proxy-ca.key ] || exit 1\nold=/etc/kubernetes/pki-$(date +%Y%m%d-%H%M%S)\nmkdir \"$old\" && cp -p front-proxy-client.* \"$old\" || exit 1\nrm -f front-proxy-client.crt front-proxy-client.key\nkubeadm init phase certs front-proxy-client || { cp -p \"$old\"/* .; exit 1; }",
+        support::on_host(
+            "/etc/kubernetes/pki/front-proxy-ca.key",
+            "cd /etc/kubernetes/pki\nold=/etc/kubernetes/pki-$(date +%Y%m%d-%H%M%S)\nmkdir \"$old\"\ncp -p front-proxy-client.* \"$old\"\nrm -f front-proxy-client.crt front-proxy-client.key\nkubeadm init phase certs front-proxy-client || { cp -p \"$old\"/* .; exit 1; }",
+        ),
     )
     .verify("openssl verify -CAfile /etc/kubernetes/pki/front-proxy-ca.crt /etc/kubernetes/pki/front-proxy-client.crt")
 }

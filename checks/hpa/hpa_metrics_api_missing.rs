@@ -3,7 +3,8 @@
 //! ## What it looks at
 //!
 //! For metrics of the types `Pods` and `Object` whether the cluster serves `custom.metrics.k8s.io`, and for
-//! `External` whether it serves `external.metrics.k8s.io`.
+//! `External` whether it serves `external.metrics.k8s.io`, in a version that the controller knows (`v1beta2` or
+//! `v1beta1`, and `v1beta1`).
 //!
 //! ## Why it matters
 //!
@@ -22,12 +23,13 @@
 //!
 //! - Failure catalogue: `custom-metrics-api-not-registered` (AH-F01), `external-metrics-api-not-registered` (AH-G01)
 
+use crate::Context;
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
-    not_applicable,
+    Audience, Check, Decision, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step,
+    Subject, fail, not_applicable,
 };
-use crate::evidence::{Evidence, Hpa, MetricSource, Need};
-use crate::hpa;
+use crate::evidence::{Evidence, Hpa, MetricSource, Mode, Need};
+use crate::hpa::{self, gate};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP903",
@@ -36,10 +38,10 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::Hpa,
     severity: Severity::Error,
     kind: Kind::Cause,
-    modes: hpa::MODES,
+    modes: &[Mode::Installed, Mode::Gate],
     needs: &[Need::Groups, Need::Hpas],
     explains: &["hpa-metrics-unreadable"],
-    question: Question::Listed,
+    question: Question::Deciding { modes: &[Mode::Gate], unless: &[] },
     source: include_str!("hpa_metrics_api_missing.rs"),
     run,
     remedies,
@@ -55,6 +57,10 @@ fn wanted(hpa: &Hpa) -> impl Iterator<Item = (&'static str, &str)> {
 }
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    if evidence.mode == Mode::Gate {
+        gate::each_metric(evidence, results, |ctx, metric, subject| planned(ctx, evidence, metric, subject));
+        return;
+    }
     results.each(&evidence.hpas, hpa::subject, |ctx, hpa, subject| {
         if wanted(hpa).next().is_none() {
             return Ok(not_applicable("it needs no adapter"));
@@ -68,6 +74,43 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                 .cite(&evidence.cluster.groups, "groups[].name", format!("no {group}"), group),
         ))
     });
+}
+
+/// The versions that the controller knows (`k8s.io/metrics/pkg/client`).
+fn known(group: &str) -> &'static [&'static str] {
+    if group == "custom.metrics.k8s.io" { &["v1beta2", "v1beta1"] } else { &["v1beta1"] }
+}
+
+/// For an autoscaler that is to be deployed.
+fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, subject: Subject) -> Decision {
+    let name = metric.spec.source.name();
+    let group = match metric.spec.source.group() {
+        Some(group) if group != "metrics.k8s.io" => group,
+        _ => return Ok(not_applicable("it needs no adapter")),
+    };
+    if evidence.gate.offline {
+        return Ok(not_applicable("manifests alone are judged"));
+    }
+    let groups = ctx.need(&evidence.cluster.groups)?;
+    let served: Vec<&str> =
+        groups.iter().filter(|served| served.group == group).map(|served| served.version.as_str()).collect();
+    if served.iter().any(|version| known(group).contains(version)) {
+        return Ok(Outcome::Pass);
+    }
+    let (detail, value) = if served.is_empty() {
+        (format!("metric {name} needs {group}, which nobody serves"), format!("no {group}"))
+    } else {
+        let served = served.join(", ");
+        (format!("metric {name} needs {group}, which is served as {served} alone"), served)
+    };
+    let finding = Finding::new(subject, detail);
+    let pointer = &metric.spec.pointer;
+    Ok(fail(gate::cite(finding, evidence, metric.plan, pointer, name, "").cite(
+        &evidence.cluster.groups,
+        "groups[].name",
+        value,
+        &format!("{group}/{}", known(group)[0]),
+    )))
 }
 
 fn remedies(_: &Evidence, _: &[&Finding]) -> Vec<Remedy> {

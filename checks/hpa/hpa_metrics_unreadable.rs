@@ -2,7 +2,8 @@
 //!
 //! ## What it looks at
 //!
-//! The conditions `AbleToScale` and `ScalingActive` that the HPA controller wrote.
+//! The conditions `AbleToScale` and `ScalingActive` that the HPA controller wrote, and for a gate each metric by itself:
+//! whether the controller has read it, or, before the deploy, whether the Metrics API gives what it will ask for.
 //!
 //! ## Why it matters
 //!
@@ -21,11 +22,14 @@
 //!
 //! - Failure catalogue: sections 1.4 to 1.6 (AH)
 
+use crate::Context;
 use crate::check::{
-    Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, Undecided, fail, no_remedies,
+    Check, Decision, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, Undecided, fail,
+    no_remedies, not_applicable,
 };
-use crate::evidence::{Evidence, Need, Why};
-use crate::hpa;
+use crate::evidence::{Evidence, Hpa, Mode, Need, Why};
+use crate::hpa::{self, gate};
+use crate::plan::YOUNG_S as YOUNG_POD_S;
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -35,10 +39,10 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::Hpa,
     severity: Severity::Error,
     kind: Kind::Symptom,
-    modes: hpa::MODES,
-    needs: &[Need::Hpas],
+    modes: &[Mode::Installed, Mode::Gate],
+    needs: &[Need::Hpas, Need::HpaTarget, Need::HpaPods, Need::NodeMetrics, Need::PodMetrics],
     explains: &[],
-    question: Question::Listed,
+    question: Question::Deciding { modes: &[Mode::Gate], unless: &[] },
     source: include_str!("hpa_metrics_unreadable.rs"),
     run,
     remedies: no_remedies,
@@ -48,6 +52,10 @@ pub(crate) const CHECK: Check = Check {
 const YOUNG_S: i64 = 120;
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    if evidence.mode == Mode::Gate {
+        gate::each_metric(evidence, results, |ctx, metric, subject| planned(ctx, evidence, metric, subject));
+        return;
+    }
     results.each(&evidence.hpas, hpa::subject, |_, hpa, subject| {
         let new_pods = hpa.pods.peek().is_some_and(|pods| {
             !pods.is_empty() && pods.iter().all(|pod| support::age_s(evidence, pod.created) < YOUNG_S)
@@ -90,4 +98,110 @@ fn too_early() -> Undecided {
         need: Need::Hpas,
         why: Why::TooEarly("the HPA or its pods are younger than two minutes".to_owned()),
     }
+}
+
+/// For an autoscaler that is to be deployed, or has been.
+fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, subject: Subject) -> Decision {
+    if evidence.gate.offline {
+        return Ok(not_applicable("manifests alone are judged"));
+    }
+    // What the controller did with another specification says nothing about this one.
+    if let Some(live) =
+        metric.plan.live.as_ref().filter(|live| live.spec.metrics.len() == metric.plan.spec.metrics.len())
+        && live.spec.target == metric.plan.spec.target
+        && live.spec.metrics[metric.index].source == metric.spec.source
+    {
+        return judged(ctx, evidence, metric, live, subject);
+    }
+    awaited(ctx, metric)?;
+    if metric.spec.source.group() != Some("metrics.k8s.io") {
+        return Ok(not_applicable("its value is of an adapter"));
+    }
+    let answer = ctx.need(&metric.seen.answer)?;
+    let finding =
+        Finding::new(subject, format!("the Metrics API answers with {}: {}", answer.status, answer.message));
+    if answer.status != 200 {
+        return Ok(fail(finding.cite(&metric.seen.answer, "status", answer.status.to_string(), "200")));
+    }
+    if !answer.items.is_empty() {
+        return Ok(Outcome::Pass);
+    }
+    let pods = ctx.need(&metric.plan.pods).map(Vec::as_slice).unwrap_or_default();
+    let old = |pod: &&crate::evidence::HpaPod| support::age_s(evidence, pod.created) > YOUNG_POD_S;
+    let nodes: Vec<Subject> =
+        pods.iter().filter(old).filter_map(|pod| pod.node.as_deref()).map(Subject::node).collect();
+    if !nodes.is_empty() {
+        let finding = Finding {
+            detail: "the Metrics API has nothing about the pods of its target".to_owned(),
+            ..finding
+        };
+        return Ok(fail(finding.cite(&metric.seen.answer, "items", "none", "one a pod").over(nodes)));
+    }
+    if !pods.is_empty() {
+        return Err(too_early());
+    }
+    // Nothing runs there yet; metrics of the nodes show that there will be some.
+    if ctx.need(&evidence.metrics.nodes)?.is_empty() {
+        let finding = Finding { detail: "the Metrics API has nothing about any node".to_owned(), ..finding };
+        return Ok(fail(finding.cite(&evidence.metrics.nodes, "items", "none", "one a node")));
+    }
+    Ok(Outcome::Pass)
+}
+
+/// Where a target is there already, no metric of it is read before one of its pods runs, and none of its CPU before one
+/// is Ready.
+///
+/// # Errors
+///
+/// When that has not come yet, or was not seen.
+fn awaited(ctx: &Context<'_>, metric: &gate::Metric<'_>) -> Result<(), Undecided> {
+    let deferred = |what: &str| Err(Undecided { need: Need::HpaPods, why: Why::Deferred(what.to_owned()) });
+    let Some(scale) = ctx.need(&metric.plan.scale)? else { return Ok(()) };
+    if scale.replicas == 0 {
+        return deferred("the target has no replicas, and the controller reads nothing while that is so");
+    }
+    let pods = ctx.need(&metric.plan.pods)?;
+    if !pods.iter().any(|pod| pod.phase == "Running") {
+        return deferred("no pod of the target runs");
+    }
+    let is_cpu = metric.spec.source.group() == Some("metrics.k8s.io") && metric.spec.source.name() == "cpu";
+    if is_cpu && !pods.iter().any(|pod| pod.ready) {
+        return deferred("no pod of the target is Ready, and the controller reads no CPU before that");
+    }
+    Ok(())
+}
+
+/// What the controller has made of a metric.
+fn judged(
+    ctx: &Context<'_>,
+    evidence: &Evidence,
+    metric: &gate::Metric<'_>,
+    live: &Hpa,
+    subject: Subject,
+) -> Decision {
+    ctx.need(&evidence.gate.live)?;
+    let condition = |kind: &str| live.conditions.iter().find(|condition| condition.kind == kind);
+    if condition("ScalingActive").is_some_and(|active| active.reason == "ScalingDisabled") {
+        return Ok(not_applicable("the target has no replicas, so nothing is read"));
+    }
+    let unable = condition("AbleToScale").filter(|able| able.status == "False");
+    if unable.is_none() && live.filled.get(metric.index) == Some(&true) {
+        return Ok(Outcome::Pass);
+    }
+    let pods = metric.plan.pods.peek().map(Vec::as_slice).unwrap_or_default();
+    let young = |age: i64| age < YOUNG_S;
+    if young(support::age_s(evidence, live.created))
+        || pods.iter().any(|pod| young(support::age_s(evidence, pod.created)))
+    {
+        return Err(too_early());
+    }
+    // Where the target's scale cannot be read, what is said of the metrics is old.
+    let said = unable.or_else(|| condition("ScalingActive").filter(|active| active.status == "False"));
+    let detail = match said {
+        Some(condition) => format!("{}: {}", condition.reason, condition.message),
+        None if live.conditions.is_empty() => "the HPA controller has not looked at it".to_owned(),
+        None => "the HPA controller has not read it".to_owned(),
+    };
+    let path = format!("items[{}].status.currentMetrics[{}]", live.name, metric.index);
+    Ok(fail(Finding::new(subject, detail).cite(&evidence.gate.live, path, "empty", "a value")))
 }

@@ -28,6 +28,7 @@ use crate::check::{
 };
 use crate::evidence::{Backend, Evidence, Need};
 use crate::kubelet::tls;
+use crate::support;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP507",
@@ -74,7 +75,7 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         .map(|finding| {
             Step::run(
                 format!("node {}", finding.subject.name),
-                "[ -s /var/lib/kubelet/config.yaml ] || exit 1\nsed -i -e '/^authentication:/,/^[^ ]/{/^  webhook:/,/enabled:/s/enabled: false/enabled: true/}' -e '/^authorization:/,/^[^ ]/s/^  mode: AlwaysAllow/  mode: Webhook/' /var/lib/kubelet/config.yaml\nsystemctl restart kubelet",
+                support::on_host(tls::KUBELET_CONFIG, "sed -i -e '/^authentication:/,/^[^ ]/{/^  webhook:/,/enabled:/s/enabled: false/enabled: true/}' -e '/^authorization:/,/^[^ ]/s/^  mode: AlwaysAllow/  mode: Webhook/' /var/lib/kubelet/config.yaml\nsystemctl restart kubelet"),
             )
             .verify("grep -A8 '^authentication:' /var/lib/kubelet/config.yaml")
         })

@@ -20,6 +20,9 @@ pub(super) const QUESTION: Question =
 pub(super) const NEEDS: &[Need] =
     &[Need::Pods, Need::Logs, Need::RootCa, Need::Nodes, Need::KubeletHandshake, Need::Configz, Need::Csrs];
 
+/// The kubelet's configuration where kubeadm and its kind keep it.
+pub(super) const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+
 /// What a bad certificate brings about.
 pub(super) const EXPLAINS: &[&str] = &[
     "metrics-server-not-ready",
@@ -261,7 +264,7 @@ pub(super) fn cluster_signed(evidence: &Evidence, findings: &[&Finding]) -> Reme
         steps.push(
             Step::run(
                 format!("node {node}"),
-                "[ -s /var/lib/kubelet/config.yaml ] || exit 1\nsed -i -e '/^serverTLSBootstrap:/d' -e '/^tlsCertFile:/d' -e '/^tlsPrivateKeyFile:/d' /var/lib/kubelet/config.yaml\necho 'serverTLSBootstrap: true' >> /var/lib/kubelet/config.yaml\nsystemctl restart kubelet",
+                support::on_host(KUBELET_CONFIG, "sed -i -e '/^serverTLSBootstrap:/d' -e '/^tlsCertFile:/d' -e '/^tlsPrivateKeyFile:/d' /var/lib/kubelet/config.yaml\necho 'serverTLSBootstrap: true' >> /var/lib/kubelet/config.yaml\nsystemctl restart kubelet"),
             )
             .verify("systemctl is-active kubelet"),
         );

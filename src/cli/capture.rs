@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Global;
-use super::check::{Scope, connected, runtime};
+use super::check::{Scope, runtime};
 use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::look::{arguments, gather};
+use super::observe::connected;
 use super::{bug, files};
 use crate::exit::Exit;
 use crate::source::Recording;

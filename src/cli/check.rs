@@ -7,21 +7,16 @@ use checks::check::Severity;
 use checks::diagnosis::Policy;
 use checks::evidence::Mode;
 use clap::{Args, ValueEnum};
-use tokio::time::Instant;
 
 use super::Global;
 use super::failure::{Failure, Kind, no_output};
-use super::interrupt::Interrupt;
-use super::look::{Seen, interrupted, look};
-use super::{bug, confirm, duration, files, look, open};
+use super::look::Seen;
+use super::observe::{self, Wanted};
+use super::{bug, duration, files, look, open};
 use crate::collect::{CollectOptions, KubeletLook};
 use crate::exit::Exit;
 use crate::report::{Report, json, mode_name, terminal};
-use crate::source::Source;
 use crate::ui::Ui;
-
-/// How long `--wait` rests between two looks.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// Diagnose the metrics pipeline of a cluster
 ///
@@ -38,6 +33,15 @@ pub(super) struct CheckArgs {
     /// Look again until nothing is found or this time is up
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     wait: Option<Duration>,
+    #[command(flatten)]
+    judgement: Judgement,
+    #[command(flatten)]
+    scope: Scope,
+}
+
+/// What counts as a failure, and where the result goes; of `check` and `gate` alike.
+#[derive(Debug, Args)]
+pub(super) struct Judgement {
     /// The least severity that fails
     #[arg(long, value_name = "SEVERITY", default_value = "error")]
     fail_on: FailOn,
@@ -46,15 +50,69 @@ pub(super) struct CheckArgs {
     strict: bool,
     /// Exit with 0 instead of 3 when the verdict is undecided
     #[arg(long)]
-    allow_undecided: bool,
+    pub(super) allow_undecided: bool,
     /// How to print the report
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
-    #[command(flatten)]
-    scope: Scope,
     /// Also write what was observed to a file, as `capture` does
     #[arg(long, value_name = "FILE")]
-    record: Option<PathBuf>,
+    pub(super) record: Option<PathBuf>,
+}
+
+impl Judgement {
+    pub(super) fn policy(&self) -> Policy {
+        let fail_on = match self.fail_on {
+            FailOn::Error => Severity::Error,
+            FailOn::Warning => Severity::Warning,
+        };
+        Policy { fail_on, strict: self.strict }
+    }
+
+    /// Looks, and reports what was seen or why nothing was.
+    pub(super) fn run(
+        &self,
+        ui: Ui,
+        mode: &'static str,
+        see: impl FnOnce() -> Result<Seen, Failure>,
+    ) -> Exit {
+        match bug::caught(|| self.report(see()?, ui)) {
+            Ok(exit) => exit,
+            Err(failure) if self.output == Format::Json => failure.tell_as_json(ui, mode),
+            Err(failure) => failure.tell(ui),
+        }
+    }
+
+    /// Prints the report and writes the recording.
+    fn report(&self, seen: Seen, ui: Ui) -> Result<Exit, Failure> {
+        let connection = seen.source.connection();
+        let (context, server) = (connection.context.clone(), connection.server.clone());
+        if let Some(path) = &self.record {
+            files::write_recording(path, &seen.source.recording(seen.arguments))?;
+        }
+        let exit = if seen.interrupted {
+            Exit::Interrupted
+        } else {
+            Exit::of(&seen.diagnosis, self.allow_undecided)
+        };
+        let report = Report {
+            diagnosis: seen.diagnosis,
+            evidence: seen.evidence,
+            policy: self.policy(),
+            context,
+            server: Some(server).filter(|server| !server.is_empty()),
+            exit,
+        };
+        let cut_short = seen.interrupted.then(|| {
+            Failure::new(Kind::Interrupted, "interrupted, and the report holds what was seen until then")
+                .as_json()
+        });
+        let written = match self.output {
+            Format::Table => ui.out(&terminal::render(&report, Ui::width())),
+            Format::Json => Ui::out_bytes(json::render(&report, cut_short.as_ref()).as_bytes()),
+        };
+        written.map_err(|error| no_output(&error))?;
+        Ok(exit)
+    }
 }
 
 /// What to look at.
@@ -83,6 +141,7 @@ impl Scope {
                 Some(Kubelets::Never) => KubeletLook::Never,
             },
             all_nodes: self.all_nodes,
+            gate: None,
         }
     }
 }
@@ -113,19 +172,14 @@ enum Kubelets {
 
 pub(super) fn run(args: &CheckArgs, global: &Global, ui: Ui) -> Exit {
     let asked = if args.before_install { Mode::BeforeInstall } else { Mode::Installed };
-    let result = bug::caught(|| {
+    args.judgement.run(ui, mode_name(asked), || {
         refuse_contradictions(args, global)?;
         let runtime = runtime()?;
-        let seen = runtime.block_on(observe(args, global, ui));
+        let seen = runtime.block_on(seen(args, global, ui));
         // A plugin or a resolver that hangs must not hold up the report.
         runtime.shutdown_background();
-        report(args, seen?, ui)
-    });
-    match result {
-        Ok(exit) => exit,
-        Err(failure) if args.output == Format::Json => failure.tell_as_json(ui, mode_name(asked)),
-        Err(failure) => failure.tell(ui),
-    }
+        seen
+    })
 }
 
 /// Two workers: TLS handshakes with many kubelets are what takes time.
@@ -145,7 +199,7 @@ fn refuse_contradictions(args: &CheckArgs, global: &Global) -> Result<(), Failur
         ("--context", global.context.is_some()),
         ("--kubeconfig", global.kubeconfig.is_some()),
         ("--wait", args.wait.is_some()),
-        ("--record", args.record.is_some()),
+        ("--record", args.judgement.record.is_some()),
         ("--namespace", args.scope.namespace.is_some()),
         ("--kubelets", args.scope.kubelets.is_some()),
         ("--all-nodes", args.scope.all_nodes),
@@ -159,120 +213,26 @@ fn refuse_contradictions(args: &CheckArgs, global: &Global) -> Result<(), Failur
     }
 }
 
-async fn observe(args: &CheckArgs, global: &Global, ui: Ui) -> Result<Seen, Failure> {
-    let stop = Interrupt::listen().await;
-    let policy = policy(args);
-    if let Some(path) = &args.replay {
-        let (source, header) = open::recording(path)?;
-        let options = look::recorded(&header)?;
-        if args.before_install && options.mode != Mode::BeforeInstall {
-            return Err(Failure::new(Kind::Usage, "the recording was not made with --before-install")
-                .hint("Replay it without --before-install, or record the cluster again with it."));
-        }
-        return look(source, &options, policy, &stop, ui).await;
-    }
-    let options = args.scope.options(args.before_install);
-    let deadline = args.wait.map(|wait| Instant::now() + wait);
-    let mut last = None;
-    loop {
-        let seen = match (Box::pin(settled(global, &options, policy, &stop, ui)).await, last.take()) {
-            (Err(failure), Some(last)) if failure.kind == Kind::Interrupted => {
-                return Ok(Seen { interrupted: true, ..last });
-            }
-            (seen, _) => seen,
-        };
-        let again = match &seen {
-            Ok(seen) => !seen.interrupted && Exit::of(&seen.diagnosis, args.allow_undecided) != Exit::Clean,
-            Err(failure) => failure.kind == Kind::Unreachable,
-        };
-        let left =
-            deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
-        if !again || left.is_zero() {
-            return seen;
-        }
-        let mut line = ui.progress();
-        line.show(&format!("Not yet; looking again for another {} s", left.as_secs()));
-        tokio::select! {
-            () = tokio::time::sleep(left.min(PAUSE)) => {}
-            () = stop.wanted() => return seen.map(|seen| Seen { interrupted: true, ..seen }),
-        }
-        last = seen.ok();
-    }
-}
-
-/// Looks, and looks again when what an error rests on has changed meanwhile.
-async fn settled(
-    global: &Global,
-    options: &CollectOptions,
-    policy: Policy,
-    stop: &Interrupt,
-    ui: Ui,
-) -> Result<Seen, Failure> {
-    let seen = look(connected(global, stop, ui).await?, options, policy, stop, ui).await?;
-    if !confirm::is_due(&seen) {
-        return Ok(seen);
-    }
-    let confirmed = async {
-        let fresh = open::live(global, ui).await?;
-        if !confirm::has_changed(&seen, &fresh).await {
-            return Ok(None);
-        }
-        ui.detail(|| "What an error rests on has changed meanwhile: looking once more".to_owned());
-        look(open::live(global, ui).await?, options, policy, stop, ui).await.map(Some)
+async fn seen(args: &CheckArgs, global: &Global, ui: Ui) -> Result<Seen, Failure> {
+    let wanted = |options| Wanted {
+        options,
+        policy: args.judgement.policy(),
+        allow_undecided: args.judgement.allow_undecided,
+        wait: args.wait,
     };
-    let later = tokio::select! {
-        later = confirmed => later,
-        () = stop.wanted() => Ok(None),
-    };
-    match later {
-        Ok(Some(later)) => Ok(later),
-        // What was seen stands when the cluster cannot be asked once more.
-        Ok(None) | Err(_) => Ok(seen),
-    }
-}
-
-/// Connects, unless the user loses patience first.
-pub(super) async fn connected(global: &Global, stop: &Interrupt, ui: Ui) -> Result<Source, Failure> {
-    tokio::select! {
-        source = open::live(global, ui) => source,
-        () = stop.wanted() => Err(interrupted()),
-    }
-}
-
-fn policy(args: &CheckArgs) -> Policy {
-    let fail_on = match args.fail_on {
-        FailOn::Error => Severity::Error,
-        FailOn::Warning => Severity::Warning,
-    };
-    Policy { fail_on, strict: args.strict }
-}
-
-/// Prints the report and writes the recording.
-fn report(args: &CheckArgs, seen: Seen, ui: Ui) -> Result<Exit, Failure> {
-    let connection = seen.source.connection();
-    let (context, server) = (connection.context.clone(), connection.server.clone());
-    if let Some(path) = &args.record {
+    let Some(path) = &args.replay else {
         let options = args.scope.options(args.before_install);
-        files::write_recording(path, &seen.source.recording(look::arguments(&options)))?;
+        return observe::live(&wanted(options), global, ui).await;
+    };
+    let (source, header) = open::recording(path)?;
+    let options = look::recorded(&header)?;
+    if args.before_install && options.mode != Mode::BeforeInstall {
+        return Err(Failure::new(Kind::Usage, "the recording was not made with --before-install")
+            .hint("Replay it without --before-install, or record the cluster again with it."));
     }
-    let exit =
-        if seen.interrupted { Exit::Interrupted } else { Exit::of(&seen.diagnosis, args.allow_undecided) };
-    let report = Report {
-        diagnosis: seen.diagnosis,
-        evidence: seen.evidence,
-        policy: policy(args),
-        context,
-        server: Some(server).filter(|server| !server.is_empty()),
-        exit,
-    };
-    let cut_short = seen.interrupted.then(|| {
-        Failure::new(Kind::Interrupted, "interrupted, and the report holds what was seen until then")
-            .as_json()
-    });
-    let written = match args.output {
-        Format::Table => ui.out(&terminal::render(&report, Ui::width())),
-        Format::Json => Ui::out_bytes(json::render(&report, cut_short.as_ref()).as_bytes()),
-    };
-    written.map_err(|error| no_output(&error))?;
-    Ok(exit)
+    if options.mode == Mode::Gate {
+        return Err(Failure::new(Kind::Usage, "the recording was made by `gate`")
+            .hint("Replay it with `gate`, and with the manifests that it was about."));
+    }
+    observe::once(source, &wanted(options), ui).await
 }

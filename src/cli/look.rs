@@ -26,6 +26,8 @@ pub(super) struct Seen {
     pub(super) evidence: Evidence,
     /// What it comes to.
     pub(super) diagnosis: Diagnosis,
+    /// What a recording of it has to remember of the options.
+    pub(super) arguments: BTreeMap<String, String>,
     /// The user stopped it: what was not asked by then is undecided.
     pub(super) interrupted: bool,
 }
@@ -40,7 +42,7 @@ pub(super) async fn look(
 ) -> Result<Seen, Failure> {
     let (source, evidence, interrupted) = gather(source, options, stop, ui).await?;
     let diagnosis = diagnose(super::catalogue(), &evidence, policy);
-    Ok(Seen { source, evidence, diagnosis, interrupted })
+    Ok(Seen { source, evidence, diagnosis, arguments: arguments(options), interrupted })
 }
 
 /// Collects the evidence. After an interrupt it is built from what was observed by then.
@@ -113,6 +115,7 @@ pub(super) fn recorded(header: &Header) -> Result<CollectOptions, Failure> {
         mode: match value("mode") {
             None | Some("check") => Mode::Installed,
             Some("before-install") => Mode::BeforeInstall,
+            Some("gate") => Mode::Gate,
             Some(other) => return Err(unknown("mode", other)),
         },
         namespace: value("namespace").map(str::to_owned),
@@ -123,5 +126,6 @@ pub(super) fn recorded(header: &Header) -> Result<CollectOptions, Failure> {
             Some(other) => return Err(unknown("look at kubelets", other)),
         },
         all_nodes: value("all-nodes") == Some("true"),
+        gate: None,
     })
 }

@@ -8,9 +8,11 @@ mod duration;
 mod explain;
 mod failure;
 mod files;
+mod gate;
 mod interrupt;
 mod list;
 mod look;
+mod observe;
 mod open;
 
 use std::path::PathBuf;
@@ -90,6 +92,7 @@ impl From<Color> for ColorChoice {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::CheckArgs),
+    Gate(gate::GateArgs),
     Capture(capture::CaptureArgs),
     Explain(explain::ExplainArgs),
     List(list::ListArgs),
@@ -112,6 +115,7 @@ pub(crate) fn main() -> Exit {
     let ui = Ui::new(cli.global.color.into(), cli.global.verbose);
     match &cli.command {
         Command::Check(args) => check::run(args, &cli.global, ui),
+        Command::Gate(args) => gate::run(args, &cli.global, ui),
         Command::Capture(args) => capture::run(args, &cli.global, ui),
         Command::Explain(args) => explain::run(args, ui),
         Command::List(args) => list::run(args, ui),

@@ -1,8 +1,7 @@
 //! The HorizontalPodAutoscalers, the scales of their targets, and the pods behind those.
 
-use checks::evidence::{
-    Condition, Hpa, HpaPod, HpaTarget, Look, MetricSource, MetricSpec, Need, Obs, PodContainer, Why,
-};
+use checks::evidence::{Condition, Hpa, HpaPod, HpaTarget, Look, MetricSource, MetricSpec, Need, Obs, Why};
+use checks::plan::HpaSpec;
 use serde_json::Value;
 
 use super::ask::{Asker, why};
@@ -26,6 +25,34 @@ pub(super) async fn collect(
             hpas = own;
         }
     }
+    follow_all(asker, &mut hpas).await;
+    hpas
+}
+
+/// The HPAs of one namespace or of the whole cluster, as far as the caller may list them; their targets are not
+/// followed.
+pub(super) async fn list_all(
+    asker: &Asker<'_>,
+    options: &CollectOptions,
+    own_namespace: Option<&str>,
+) -> Obs<Vec<Hpa>> {
+    let namespace = options.namespace.as_deref();
+    let hpas = list(asker, namespace).await;
+    if let (None, Look::Unseen(Why::Forbidden { .. }), Some(own)) = (namespace, &hpas.look, own_namespace) {
+        return list(asker, Some(own)).await;
+    }
+    hpas
+}
+
+/// The HPAs of a namespace with the scales of their targets.
+pub(super) async fn list_with_scales(asker: &Asker<'_>, namespace: &str) -> Obs<Vec<Hpa>> {
+    let mut hpas = list(asker, Some(namespace)).await;
+    follow_all(asker, &mut hpas).await;
+    hpas
+}
+
+/// Follows the HPAs to their targets, those with bad conditions first.
+async fn follow_all(asker: &Asker<'_>, hpas: &mut Obs<Vec<Hpa>>) {
     if let Look::Seen(list) = &mut hpas.look {
         list.sort_by(|one, other| (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name)));
         let mut order: Vec<usize> = (0..list.len()).collect();
@@ -41,7 +68,6 @@ pub(super) async fn collect(
             }
         }
     }
-    hpas
 }
 
 async fn list(asker: &Asker<'_>, namespace: Option<&str>) -> Obs<Vec<Hpa>> {
@@ -73,6 +99,10 @@ fn read_hpa(item: &Value) -> Option<Hpa> {
             json::name(&target["name"])?,
         ),
         metrics: json::items(&item["spec"]["metrics"]).filter_map(read_metric).collect(),
+        spec: HpaSpec::read("autoscaling/v2", &item["spec"]),
+        filled: json::items(&item["status"]["currentMetrics"])
+            .map(|entry| entry["type"].as_str().is_some_and(|kind| !kind.is_empty()))
+            .collect(),
         conditions,
         scale: Obs::unseen(Need::HpaTarget, [], unseen.clone()),
         pods: Obs::unseen(Need::HpaPods, [], unseen),
@@ -183,27 +213,26 @@ async fn follow(asker: &Asker<'_>, hpa: &mut Hpa) {
     hpa.pods = asker.list(&path, &format!("pods in {namespace}")).await.each(Need::HpaPods, read_pod);
 }
 
-fn read_pod(pod: &Value) -> Option<HpaPod> {
+/// A pod that an autoscaler selects.
+pub(super) fn read_pod(pod: &Value) -> Option<HpaPod> {
     let spec = &pod["spec"];
-    let requests = |resources: &Value| -> Vec<String> {
-        resources["requests"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
-    };
-    let sidecars =
-        json::items(&spec["initContainers"]).filter(|container| container["restartPolicy"] == "Always");
-    let containers = json::items(&spec["containers"])
-        .chain(sidecars)
-        .map(|container| PodContainer {
-            name: json::name(&container["name"]).unwrap_or_default(),
-            requests: requests(&container["resources"]),
-        })
-        .collect();
+    let template = checks::plan::read_template(pod, "");
+    let owners = json::items(&pod["metadata"]["ownerReferences"]);
+    let owner = owners
+        .filter(|owner| owner["controller"] == true)
+        .find_map(|owner| Some((owner["kind"].as_str()?.to_owned(), owner["name"].as_str()?.to_owned())));
     Some(HpaPod {
         name: pod["metadata"]["name"].as_str()?.to_owned(),
         node: spec["nodeName"].as_str().map(str::to_owned),
         phase: json::text(&pod["status"]["phase"]),
+        ready: json::conditions(&pod["status"]["conditions"])
+            .iter()
+            .any(|condition| condition.kind == "Ready" && condition.status == "True"),
         created: json::time(&pod["metadata"]["creationTimestamp"])?,
-        containers,
-        pod_requests: requests(&spec["resources"]),
+        labels: template.labels,
+        owner,
+        containers: template.containers,
+        pod_requests: template.pod_requests,
     })
 }
 

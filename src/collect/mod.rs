@@ -4,16 +4,20 @@ mod ask;
 mod backend;
 mod cluster;
 mod front_proxy;
+mod gate;
 mod hpas;
 mod json;
 mod kubelets;
 mod nodes;
 
-use checks::evidence::{Answer, Evidence, LogSignal, Metrics, Mode, Need, NodeMetric, Obs};
+use checks::evidence::{
+    Answer, Cluster, Evidence, Gate, LogSignal, Metrics, Mode, Need, NodeMetric, Obs, Why,
+};
 use serde_json::Value;
 
 use crate::source::{Request, Source};
 use ask::{Asked, Asker};
+pub use gate::GateInput;
 
 /// What to look at.
 #[derive(Clone, Debug)]
@@ -26,6 +30,8 @@ pub struct CollectOptions {
     pub kubelets: KubeletLook,
     /// Ask every kubelet for its configuration, not only those that are suspect.
     pub all_nodes: bool,
+    /// What a gate is asked; nothing for any other question.
+    pub gate: Option<GateInput>,
 }
 
 /// Whether kubelets are dialled from where the program runs.
@@ -45,31 +51,47 @@ pub fn filter_log(log: &str) -> Value {
     serde_json::to_value(checks::evidence::read_log(log)).unwrap_or_default()
 }
 
-/// Looks at the whole pipeline.
+/// Looks at what the question is about.
 pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
-    let asker = Asker::new(source);
-    let (cluster, registration, front_proxy) = (
-        cluster::collect(&asker, source).await,
-        backend::registration(&asker).await,
-        front_proxy::collect(&asker).await,
-    );
-    let metrics = metrics(&asker).await;
-    let backend = backend::collect(&asker, options.mode, &registration).await;
+    match &options.gate {
+        Some(input) if input.offline => gate::offline(source, input),
+        Some(input) => gate::collect(source, options, input).await,
+        None => {
+            let asker = Asker::new(source);
+            let cluster = cluster::collect(&asker, source).await;
+            let mut evidence = pipeline(&asker, source, options, cluster).await;
+            evidence.hpas = hpas::collect(&asker, options, source.context_namespace()).await;
+            evidence.requests = asker.into_requests();
+            evidence
+        }
+    }
+}
+
+/// Looks at the whole pipeline, but for the HPAs at its end.
+async fn pipeline(
+    asker: &Asker<'_>,
+    source: &Source,
+    options: &CollectOptions,
+    cluster: Cluster,
+) -> Evidence {
+    let (registration, front_proxy) = (backend::registration(asker).await, front_proxy::collect(asker).await);
+    let metrics = metrics(asker).await;
+    let backend = backend::collect(asker, options.mode, &registration).await;
     let taken_at = source.now();
-    let nodes = nodes::collect(&asker, options, &backend, &metrics, taken_at).await;
-    let hpas = hpas::collect(&asker, options, source.context_namespace()).await;
-    let cluster = cluster::with_distribution(&asker, cluster, &nodes).await;
+    let nodes = nodes::collect(asker, options, &backend, &metrics, taken_at).await;
+    let cluster = cluster::with_distribution(asker, cluster, &nodes).await;
     Evidence {
         taken_at,
         mode: options.mode,
-        requests: asker.into_requests(),
+        requests: Vec::new(),
         cluster,
         registration,
         backend,
         nodes,
         front_proxy,
         metrics,
-        hpas,
+        hpas: Obs::unseen(Need::Hpas, [], Why::NotAsked("the pipeline was the question".to_owned())),
+        gate: Gate::default(),
     }
 }
 

@@ -122,6 +122,7 @@ fn bad_proofs(name: &str, finding: &Finding, evidence: &Evidence, seen: &BTreeSe
     }
     for citation in &finding.citations {
         match citation.request {
+            None if citation.place.is_some() => {}
             None => complain(format!("\"{}\" is of no request", citation.path)),
             Some(id) if id >= evidence.requests.len() => complain(format!("there is no request {id}")),
             Some(id) if !seen.contains(&id) => {
@@ -242,6 +243,7 @@ fn options(header: &Header) -> CollectOptions {
             _ => KubeletLook::Auto,
         },
         all_nodes: argument("all-nodes") == Some("true"),
+        gate: None,
     }
 }
 

@@ -26,8 +26,8 @@ pub(crate) struct Document<'r> {
     /// The API server's time when the look began; null when nothing was seen.
     #[cfg_attr(test, schemars(with = "Option<String>", extend("format" = "date-time")))]
     taken_at: Option<Timestamp>,
-    /// The question that was asked: `check` (does the pipeline work) or `before-install`.
-    #[cfg_attr(test, schemars(extend("enum" = ["check", "before-install"])))]
+    /// The question that was asked: `check` (does the pipeline work), `before-install` or `gate`.
+    #[cfg_attr(test, schemars(extend("enum" = ["check", "before-install", "gate"])))]
     mode: &'static str,
     /// From where the cluster was seen.
     vantage: Vantage<'r>,
@@ -49,6 +49,8 @@ pub(crate) struct Document<'r> {
     checks: Vec<Check<'r>>,
     /// Every question that stays open, those that the verdict rests on first.
     undecided: Vec<Open<'r>>,
+    /// What becomes of every autoscaler that the gate was asked about; empty for other questions.
+    hpas: Vec<Autoscaler<'r>>,
     /// What the look took.
     requests: Requests,
 }
@@ -199,6 +201,24 @@ struct Proof<'r> {
     /// When the answer came.
     #[cfg_attr(test, schemars(with = "Option<String>", extend("format" = "date-time")))]
     seen_at: Option<Timestamp>,
+    /// Where it stands in a manifest; null for what a request has shown.
+    place: Option<Place<'r>>,
+}
+
+/// A place in a file; lines and columns count from 1.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Place<'r> {
+    /// The file as it was given; `-` is standard input.
+    file: &'r str,
+    /// The line on which it begins.
+    line: usize,
+    /// The column at which it begins, in characters.
+    column: usize,
+    /// The line on which it ends.
+    end_line: usize,
+    /// The column behind its last character.
+    end_column: usize,
 }
 
 /// A symptom that has an explanation.
@@ -336,6 +356,54 @@ struct Permission<'r> {
     verb: &'r str,
     /// The resource, as `resource.group` or `resource/subresource`.
     resource: &'r str,
+}
+
+/// What becomes of an autoscaler.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Autoscaler<'r> {
+    /// The autoscaler.
+    subject: Subject<'r>,
+    /// The file of its manifest; null for one that is in the cluster only.
+    file: Option<&'r str>,
+    /// The line on which it begins there.
+    line: Option<usize>,
+    /// The worst of its metrics: `pass`, `deferred`, `undecided` or `fail`.
+    #[cfg_attr(test, schemars(extend("enum" = ["pass", "deferred", "undecided", "fail"])))]
+    verdict: &'static str,
+    /// Its metrics, in their order.
+    metrics: Vec<MetricResult<'r>>,
+}
+
+/// What becomes of a metric.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct MetricResult<'r> {
+    /// Its place among the autoscaler's metrics, from 0.
+    index: usize,
+    /// Its type, such as `Resource`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Its name, such as `cpu`.
+    name: &'r str,
+    /// Whether the HPA controller will read it: `pass`; `deferred` when only the deploy can show it; `undecided` when
+    /// something that decides it was not seen; `fail`.
+    #[cfg_attr(test, schemars(extend("enum" = ["pass", "deferred", "undecided", "fail"])))]
+    verdict: &'static str,
+    /// What keeps it from being read, or from being known.
+    reasons: Vec<MetricReason<'r>>,
+}
+
+/// Why a metric will not be read, or why that is not known.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct MetricReason<'r> {
+    /// The code of the check.
+    code: &'r str,
+    /// Its name.
+    name: &'r str,
+    /// What it says.
+    detail: &'r str,
 }
 
 /// What the look took.

@@ -126,6 +126,9 @@ fn would_decide(open: &OpenQuestion) -> Option<String> {
         Why::NotSampled => "Run this again with `--all-nodes`.".to_owned(),
         Why::Masked(by) => format!("Cure {by} first; then this can be seen."),
         Why::TooEarly(_) => "Give it time: run this again with `--wait 5m`.".to_owned(),
+        Why::Deferred(_) => {
+            "Look again after the deploy: `metrics-preflight gate --live --wait 7m`.".to_owned()
+        }
         Why::Unreachable(_) | Why::NotAsked(_) | Why::Unsupported(_) | Why::Unreadable(_) => {
             return None;
         }
@@ -145,6 +148,7 @@ pub(crate) fn mode_name(mode: checks::evidence::Mode) -> &'static str {
     match mode {
         checks::evidence::Mode::Installed => "check",
         checks::evidence::Mode::BeforeInstall => "before-install",
+        checks::evidence::Mode::Gate => "gate",
     }
 }
 

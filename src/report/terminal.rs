@@ -1,11 +1,14 @@
 //! The report for a person at a terminal: a verdict, the chain, what to fix and how.
 
+mod autoscalers;
 mod causes;
 mod chain;
 mod headline;
 mod page;
 mod questions;
 mod words;
+
+use checks::evidence::Mode;
 
 use super::Report;
 use page::{FAINT, Page};
@@ -16,7 +19,14 @@ pub(crate) fn render(report: &Report, width: usize) -> String {
     let mut page = Page::new(width);
     headline::headline(&mut page, report);
     page.gap();
-    chain::chain(&mut page, &report.diagnosis);
+    let is_gate = report.diagnosis.mode == Mode::Gate;
+    if is_gate {
+        autoscalers::autoscalers(&mut page, report);
+        page.gap();
+    }
+    if !is_gate || report.evidence.gate.pipeline {
+        chain::chain(&mut page, &report.diagnosis);
+    }
     if !quiet(report) {
         let causes: Vec<_> = report.root_causes().collect();
         causes::root_causes(&mut page, &causes, &report.evidence);

@@ -6,7 +6,7 @@ use checks::check::{
 };
 use checks::diagnosis::{Policy, diagnose};
 use checks::evidence::{
-    AccessReviews, Backend, Cluster, Distribution, Evidence, FrontProxy, Metrics, Mode, Need, Obs,
+    AccessReviews, Backend, Cluster, Distribution, Evidence, FrontProxy, Gate, Metrics, Mode, Need, Obs,
     RequestSeen, ServerVersion, Why,
 };
 use jiff::Timestamp;
@@ -153,6 +153,7 @@ fn evidence() -> Evidence {
             nodes: unseen(Need::NodeMetrics),
         },
         hpas: unseen(Need::Hpas),
+        gate: Gate::default(),
     }
 }
 

@@ -52,6 +52,9 @@ const GET: &[&str] = &[
     "/apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers",
     "/apis/autoscaling/v2/namespaces/{ns}/horizontalpodautoscalers/{name}",
     "/apis/{group}/{version}/namespaces/{ns}/{resource}/{name}/scale",
+    "/apis/autoscaling.k8s.io/{version}/namespaces/{ns}/verticalpodautoscalers",
+    "/apis/keda.sh/{version}/namespaces/{ns}/scaledobjects",
+    "/api/v1/namespaces/{ns}/{limitranges|resourcequotas}",
     // The metrics themselves.
     "/apis/metrics.k8s.io/v1beta1/nodes",
     "/apis/metrics.k8s.io/v1beta1/nodes/{name}",

@@ -262,6 +262,7 @@ fn modes(check: &Check) -> String {
     let words = check.modes.iter().map(|mode| match mode {
         Mode::Installed => "`check`",
         Mode::BeforeInstall => "`check --before-install`",
+        Mode::Gate => "`gate`",
     });
     words.collect::<Vec<_>>().join(", ")
 }
@@ -275,6 +276,7 @@ fn reads(need: Need) -> String {
         Grant::Cluster(verb, resource) => format!("{name}: `{verb}` on `{resource}`"),
         Grant::Namespaced(verb, resource) => format!("{name}: `{verb}` on `{resource}` in one namespace"),
         Grant::NonResource(path) => format!("{name}: `get` on the path `{path}`"),
+        Grant::Nothing => format!("{name}: no permission, it stands in the files at hand"),
         Grant::KubeletNetwork => format!("{name}: a network path to the kubelet's port"),
     }
 }

@@ -8,8 +8,9 @@ use checks::evidence::Evidence;
 use serde::Serialize;
 
 use super::{
-    Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, Open, Permission, Proof, Remedy,
-    Requests, RootCause, Step, Subject, Symptom, Tool, Unexplained, Vantage,
+    Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, MetricReason, MetricResult,
+    Open, Permission, Place, Proof, Remedy, Requests, RootCause, Step, Subject, Symptom, Tool, Unexplained,
+    Vantage,
 };
 use crate::exit::Exit;
 use crate::report::{Report, groups, lacking, mode_name, severity_name, would_decide};
@@ -31,6 +32,7 @@ pub(super) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
         unexplained: diagnosis.unexplained.iter().map(|it| unexplained(it, evidence)).collect(),
         checks: diagnosis.checks.iter().map(check).collect(),
         undecided: diagnosis.undecided.iter().map(open).collect(),
+        hpas: diagnosis.autoscalers.iter().map(|verdict| autoscaler(verdict, evidence)).collect(),
         requests: requests(evidence),
         ..empty(mode_name(diagnosis.mode), report.exit)
     }
@@ -56,7 +58,45 @@ fn empty(mode: &'static str, exit: Exit) -> Document<'static> {
         unexplained: Vec::new(),
         checks: Vec::new(),
         undecided: Vec::new(),
+        hpas: Vec::new(),
         requests: Requests::default(),
+    }
+}
+
+fn autoscaler<'r>(verdict: &'r diagnosis::AutoscalerVerdict, evidence: &'r Evidence) -> Autoscaler<'r> {
+    let gate = &evidence.gate;
+    // Verdicts are of the plans of this very evidence.
+    let plan = &gate.plans[verdict.plan];
+    let document = plan.document.and_then(|index| gate.manifests.documents.get(index));
+    let specs = plan.spec.metrics.iter();
+    Autoscaler {
+        subject: Subject {
+            kind: "HorizontalPodAutoscaler",
+            namespace: Some(&plan.namespace),
+            name: &plan.name,
+        },
+        file: document.map(|document| document.place.file.as_str()),
+        line: document.map(|document| document.place.line),
+        verdict: verdict.verdict.name(),
+        metrics: specs
+            .zip(&verdict.metrics)
+            .enumerate()
+            .map(|(index, (spec, outcome))| MetricResult {
+                index,
+                kind: spec.source.kind(),
+                name: spec.source.name(),
+                verdict: outcome.verdict.name(),
+                reasons: outcome
+                    .reasons
+                    .iter()
+                    .map(|reason| MetricReason {
+                        code: reason.code,
+                        name: reason.name,
+                        detail: &reason.detail,
+                    })
+                    .collect(),
+            })
+            .collect(),
     }
 }
 
@@ -111,8 +151,19 @@ fn proofs<'r>(finding: &'r Finding, evidence: &'r Evidence) -> impl Iterator<Ite
             value: &citation.value,
             expected: &citation.expected,
             seen_at: seen.map(|seen| seen.seen_at),
+            place: citation.place.as_ref().map(place),
         }
     })
+}
+
+fn place(place: &checks::evidence::Place) -> Place<'_> {
+    Place {
+        file: &place.file,
+        line: place.line,
+        column: place.column,
+        end_line: place.end_line,
+        end_column: place.end_column,
+    }
 }
 
 fn symptom(symptom: &diagnosis::Symptom) -> Symptom<'_> {

@@ -48,6 +48,7 @@ fn pass(report: &Report) -> String {
     let works = match report.diagnosis.mode {
         Mode::Installed => "The metrics pipeline works",
         Mode::BeforeInstall => "metrics-server will work on this cluster",
+        Mode::Gate => "The autoscalers will be able to read their metrics",
     };
     match report.root_causes().count() {
         0 => format!("{works}."),
@@ -67,6 +68,10 @@ fn fail(report: &Report) -> String {
         Mode::BeforeInstall => {
             ("metrics-server will not work on this cluster", "metrics-server will work on this cluster")
         }
+        Mode::Gate => (
+            "Not every autoscaler will be able to read its metrics",
+            "The autoscalers will be able to read their metrics",
+        ),
     };
     let found = found(report, symptoms.len());
     if errors.is_empty() && symptoms.is_empty() {

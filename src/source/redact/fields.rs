@@ -167,6 +167,20 @@ const KINDS: &[(&str, bool, &[&str])] = &[
     ("ClusterRole", true, &["rules*", "aggregationRule*"]),
     ("Role", true, &["rules*"]),
     ("HorizontalPodAutoscaler", true, &["{spec,status}*"]),
+    ("LimitRange", true, &["spec*"]),
+    ("ResourceQuota", true, &["{spec,status}.hard*", "status.used*"]),
+    ("VerticalPodAutoscaler", true, &["spec.{targetRef,updatePolicy,resourcePolicy}*", "status.conditions*"]),
+    // The metadata of triggers name the systems that are asked, and may hold their addresses.
+    (
+        "ScaledObject",
+        true,
+        &[
+            "spec.{minReplicaCount,maxReplicaCount,idleReplicaCount}",
+            "spec.scaleTargetRef*",
+            "spec.triggers.{type,name,metricType}",
+            "status.conditions*",
+        ],
+    ),
     ("Lease", true, &["spec.{holderIdentity,renewTime,leaseDurationSeconds}"]),
     (
         "Event",

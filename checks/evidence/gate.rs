@@ -1,0 +1,163 @@
+//! The HorizontalPodAutoscalers that are to be deployed, and what was seen of the cluster for each of them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Hpa, HpaPod, HpaTarget, Manifests, Need, Obs, PodTemplate, Why};
+use crate::plan::HpaSpec;
+
+/// What a gate is asked about, and what it saw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// What the manifests say.
+    pub manifests: Manifests,
+    /// The namespace of manifests that name none.
+    pub namespace: String,
+    /// Whether manifests alone are to be judged.
+    pub offline: bool,
+    /// The minor version of Kubernetes 1 that the manifests are for; where it is not given, the cluster's own counts.
+    pub target_minor: Option<u32>,
+    /// Whether the autoscalers of the cluster were to be judged as well, and could be listed.
+    pub live: Obs<()>,
+    /// Whether the whole pipeline was looked at, because the Metrics API does not give what an autoscaler needs.
+    pub pipeline: bool,
+    /// The autoscalers to judge.
+    pub plans: Vec<Plan>,
+    /// What was seen of their namespaces, by name.
+    pub namespaces: BTreeMap<String, Namespace>,
+}
+
+impl Default for Gate {
+    /// Nobody was asked about a deploy.
+    fn default() -> Self {
+        Self {
+            manifests: Manifests::default(),
+            namespace: String::new(),
+            offline: false,
+            target_minor: None,
+            live: Obs::unseen(Need::Hpas, [], Why::NotAsked("it is no question of a gate".to_owned())),
+            pipeline: false,
+            plans: Vec::new(),
+            namespaces: BTreeMap::new(),
+        }
+    }
+}
+
+/// One autoscaler to judge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its place in [`Manifests::documents`]; none for one that is in the cluster only.
+    pub document: Option<usize>,
+    /// What it asks for, with the defaults of the API filled in.
+    pub spec: HpaSpec,
+    /// The object of that name that is in the cluster already, where the cluster's were to be judged.
+    pub live: Option<Hpa>,
+    /// What its target is.
+    pub target: Obs<TargetKind>,
+    /// The scale of its target in the cluster; `None` when there is no such object.
+    pub scale: Obs<Option<HpaTarget>>,
+    /// The template of its target in the cluster; `None` when there is no such object, or it has no template.
+    pub template: Obs<Option<PodTemplate>>,
+    /// The pods in the cluster that the target's selector matches.
+    pub pods: Obs<Vec<HpaPod>>,
+    /// Whether the HPA controller may read and change the scale of its target.
+    pub scale_permitted: Obs<Permitted>,
+    /// What was seen for each of its metrics, in their order.
+    pub metrics: Vec<PlanMetric>,
+}
+
+/// What the kind of a target is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetKind {
+    /// The API serves it, with a scale.
+    Scalable,
+    /// The API serves it, without a scale.
+    NotScalable,
+    /// Nobody serves a kind of this name in this group.
+    Unknown,
+}
+
+/// What was seen for one metric of an autoscaler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanMetric {
+    /// For `Object`: what the kind of the object is; not asked for the others.
+    pub described: Obs<TargetKind>,
+    /// Whether the HPA controller may read it.
+    pub permitted: Obs<Permitted>,
+    /// What the API answers to the request that the controller makes.
+    pub answer: Obs<MetricAnswer>,
+}
+
+/// Whether the HPA controller may read a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permitted {
+    /// Whether it may.
+    pub allowed: bool,
+    /// The verb that it needs.
+    pub verb: String,
+    /// The resource that it needs it on, as `resource.group`.
+    pub resource: String,
+    /// What the authorizer said.
+    pub reason: String,
+}
+
+/// The answer of a metrics API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricAnswer {
+    /// The HTTP status.
+    pub status: i64,
+    /// The message of an error.
+    pub message: String,
+    /// The items of a list: the values.
+    pub items: Vec<MetricItem>,
+}
+
+/// A value of a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricItem {
+    /// The pod or object that it is of; empty for an external metric.
+    pub of: String,
+    /// The value as a quantity; empty for the metrics of a pod, whose containers have them.
+    pub value: String,
+    /// For the metrics of a pod: its containers and the resources that are measured in each.
+    pub containers: BTreeMap<String, Vec<String>>,
+    /// When it was measured.
+    pub timestamp: Option<Timestamp>,
+}
+
+/// What was seen of a namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Namespace {
+    /// The autoscalers that are there.
+    pub hpas: Obs<Vec<Hpa>>,
+    /// What its `LimitRanges` add to containers: resources with a default request or limit.
+    pub default_requests: Obs<Vec<String>>,
+    /// Other autoscalers and their targets.
+    pub other_autoscalers: Obs<Vec<OtherAutoscaler>>,
+    /// What is left of its quotas, by resource such as `requests.cpu`.
+    pub quota_left: Obs<BTreeMap<String, String>>,
+    /// What the Metrics API says of its pods.
+    pub pod_metrics: Obs<MetricAnswer>,
+}
+
+/// An autoscaler that is no `HorizontalPodAutoscaler`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherAutoscaler {
+    /// `VerticalPodAutoscaler` or `ScaledObject`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The kind of its target.
+    pub target_kind: String,
+    /// The name of its target.
+    pub target_name: String,
+    /// For a `VerticalPodAutoscaler` that changes pods: the resources that it changes, by container; `*` stands for
+    /// every container that is not named.
+    pub controls: BTreeMap<String, Vec<String>>,
+}

@@ -1,0 +1,167 @@
+//! # The metric has no value now
+//!
+//! ## What it looks at
+//!
+//! The answer to the very request that the HPA controller makes for a metric of the types `Pods`, `Object` or
+//! `External`: whether there is a value in it.
+//!
+//! ## Why it matters
+//!
+//! A name that is spelt differently, a rule of the adapter that does not match, labels that select nothing: the
+//! controller says *the server could not find the metric* or *no metrics returned*, and the autoscaler stays where it
+//! is.
+//!
+//! ## How to fix it
+//!
+//! Compare the name with what the adapter lists, and the selector with the labels of the series. Adapters for Prometheus
+//! strip `_total` and rename by rule.
+//!
+//! ## When it is wrong
+//!
+//! A metric that only comes into being under load, such as the length of a queue that has not been used yet, has no
+//! value before. What is measured in pods that do not run yet is left to a look after the deploy.
+//!
+//! ## References
+//!
+//! - Failure catalogue: `custom-metric-unknown` (AH-F02), `custom-metrics-none-returned` (AH-F04),
+//!   `external-metric-empty` (AH-G02)
+
+use crate::check::{
+    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Undecided, fail,
+    not_applicable,
+};
+use crate::evidence::{Evidence, Mode, Need, Why};
+use crate::hpa::gate;
+use crate::plan::MetricRef;
+
+pub(crate) const CHECK: Check = Check {
+    code: "MP923",
+    name: "hpa-metric-without-data",
+    title: "The metric has no value now",
+    hop: Hop::Hpa,
+    severity: Severity::Error,
+    kind: Kind::Cause,
+    modes: &[Mode::Gate],
+    needs: &[Need::CustomMetrics, Need::ExternalMetrics],
+    explains: &["hpa-metrics-unreadable"],
+    question: Question::Deciding { modes: &[Mode::Gate], unless: &[] },
+    source: include_str!("hpa_metric_without_data.rs"),
+    run,
+    remedies,
+};
+
+fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    gate::each_metric(evidence, results, |ctx, metric, subject| {
+        let group = match metric.spec.source.group() {
+            Some(group) if group != "metrics.k8s.io" => group,
+            _ => return Ok(not_applicable("its value is of the Metrics API")),
+        };
+        if evidence.gate.offline {
+            return Ok(not_applicable("manifests alone are judged"));
+        }
+        let answer = ctx.need(&metric.seen.answer)?;
+        if answer.status >= 500 {
+            return Ok(not_applicable("the adapter does not answer"));
+        }
+        if answer.status == 200 && !answer.items.is_empty() {
+            return Ok(Outcome::Pass);
+        }
+        if let MetricRef::Object { of, .. } = &metric.spec.source
+            && is_declared(evidence, metric, &of.kind, &of.name)
+        {
+            let why = Why::Deferred(format!("{} {} is deployed with it", of.kind, of.name));
+            return Err(Undecided { need: Need::CustomMetrics, why });
+        }
+        let name = metric.spec.source.name();
+        let (detail, path, value) = if answer.status == 200 {
+            (format!("{group} knows {name} and has no value for it"), "items", "none".to_owned())
+        } else {
+            (format!("{group} answers for {name}: {}", answer.message), "status", answer.status.to_string())
+        };
+        let finding = Finding::new(subject, detail).fact("group", group);
+        Ok(fail(
+            gate::cite(finding, evidence, metric.plan, &metric.spec.pointer, name, "a metric with a value")
+                .cite(&metric.seen.answer, path, value, "at least one value"),
+        ))
+    });
+}
+
+/// Whether the object of a metric stands in the manifests too, so that it may not be there yet.
+fn is_declared(evidence: &Evidence, metric: &gate::Metric<'_>, kind: &str, name: &str) -> bool {
+    let gate = &evidence.gate;
+    gate.manifests.documents.iter().any(|document| {
+        let own = if document.namespace.is_empty() { &gate.namespace } else { &document.namespace };
+        document.kind == kind && document.name == name && *own == metric.plan.namespace
+    })
+}
+
+fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
+    let mut groups: Vec<&str> =
+        findings.iter().filter_map(|finding| finding.facts.get("group").map(String::as_str)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    let steps = groups.iter().map(|group| {
+        Step::run(
+            "workstation",
+            format!("kubectl get --raw /apis/{group}/v1beta1 | jq -r '.resources[].name' | sort"),
+        )
+    });
+    let last = Step::manual(
+        "workstation",
+        "compare the metric's name and selector with what the adapter lists, and correct the manifest or the adapter's rule",
+    );
+    vec![Remedy {
+        title: "Name a metric that the adapter has a value for".to_owned(),
+        audience: Audience::Production,
+        cost: String::new(),
+        leaves: Vec::new(),
+        steps: steps.chain([last]).collect(),
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::evidence::{MetricAnswer, MetricItem};
+    use crate::plan::testing::{cpu, forbidden, hpa, offline, online, result, seen, word};
+
+    fn external() -> Value {
+        json!({"type": "External", "external": {
+            "metric": {"name": "queue"}, "target": {"type": "AverageValue", "averageValue": "5"},
+        }})
+    }
+
+    fn after(status: i64, values: &[&str]) -> &'static str {
+        let mut evidence = online(&[hpa("web", json!([external()]))]);
+        let item = |value: &&str| MetricItem {
+            of: String::new(),
+            value: (*value).to_owned(),
+            containers: std::collections::BTreeMap::new(),
+            timestamp: None,
+        };
+        let items = values.iter().map(item).collect();
+        let answer = MetricAnswer { status, message: "as it says".to_owned(), items };
+        evidence.gate.plans[0].metrics[0].answer = seen(Need::ExternalMetrics, answer);
+        word(&result(&CHECK, &evidence))
+    }
+
+    #[test]
+    fn the_answer_decides() {
+        assert_eq!(after(200, &["3"]), "pass");
+        assert_eq!(after(200, &[]), "fail");
+        assert_eq!(after(404, &[]), "fail");
+        assert_eq!(after(503, &[]), "n/a");
+    }
+
+    #[test]
+    fn what_is_not_asked_is_not_judged() {
+        let evidence = online(&[hpa("web", json!([cpu(80)]))]);
+        assert_eq!(word(&result(&CHECK, &evidence)), "n/a");
+        assert_eq!(word(&result(&CHECK, &offline(&[hpa("web", json!([external()]))]))), "n/a");
+        let mut evidence = online(&[hpa("web", json!([external()]))]);
+        evidence.gate.plans[0].metrics[0].answer = forbidden(Need::ExternalMetrics);
+        assert_eq!(word(&result(&CHECK, &evidence)), "open");
+    }
+}

@@ -1,0 +1,150 @@
+//! Other autoscalers that the controller would find for the same pods.
+
+use super::{ObjectRef, Selector, cite_own, kinds, path, selection};
+use crate::Context;
+use crate::check::{Finding, Undecided};
+use crate::evidence::{Evidence, Hpa, Plan};
+use crate::hpa;
+
+/// Whether two references name one object.
+fn same(one: &ObjectRef, other: &ObjectRef) -> bool {
+    one.group() == other.group()
+        && one.name == other.name
+        && (kinds::is(&one.kind, &other.kind) || kinds::is(&other.kind, &one.kind))
+}
+
+/// The autoscalers of the namespace in the cluster that stay there beside those of the manifests.
+fn staying<'e>(ctx: &Context<'_>, evidence: &'e Evidence, plan: &Plan) -> Result<Vec<&'e Hpa>, Undecided> {
+    let seen = evidence.gate.namespaces.get(&plan.namespace).filter(|_| !evidence.gate.offline);
+    let Some(seen) = seen else { return Ok(Vec::new()) };
+    let gate = &evidence.gate;
+    let known = |hpa: &&Hpa| {
+        gate.plans.iter().any(|it| it.namespace == plan.namespace && it.name == hpa.name)
+            || gate.scaled_objects(&plan.namespace).any(|it| it.hpa == hpa.name)
+    };
+    Ok(ctx.need(&seen.hpas)?.iter().filter(|hpa| hpa.namespace == plan.namespace && !known(hpa)).collect())
+}
+
+/// Another autoscaler with the same target, as a finding without the proof of the plan's own side.
+///
+/// # Errors
+///
+/// When the autoscalers of the cluster were not seen.
+pub(crate) fn of_target(
+    ctx: &Context<'_>,
+    evidence: &Evidence,
+    plan: &Plan,
+    new: &dyn Fn(String) -> Finding,
+) -> Result<Option<Finding>, Undecided> {
+    let target = &plan.spec.target;
+    let words = |rival: String| format!("{rival} has the same target, {} {}", target.kind, target.name);
+    let mut plans =
+        hpa::applied(evidence).filter(|it| it.namespace == plan.namespace && it.name != plan.name);
+    if let Some(rival) = plans.find(|it| same(&it.spec.target, target)) {
+        let finding = new(words(format!("HorizontalPodAutoscaler {}", rival.name)));
+        let cited = ("/spec/scaleTargetRef/name", target.name.as_str(), "another target");
+        return cite_own(ctx, evidence, rival, finding, cited).map(Some);
+    }
+    let mut scaled = evidence.gate.scaled_objects(&plan.namespace).filter(|it| it.hpa != plan.name);
+    if let Some(rival) = scaled.find(|it| same(&it.target, target)) {
+        let name = &rival.document.name;
+        let finding = new(format!(
+            "{}, and KEDA makes an HorizontalPodAutoscaler {} of it",
+            words(format!("ScaledObject {name}")),
+            rival.hpa,
+        ));
+        let pointer = "/spec/scaleTargetRef/name";
+        return Ok(Some(finding.cite_manifest(rival.document, pointer, &target.name, "another target")));
+    }
+    let reference = |hpa: &Hpa| ObjectRef {
+        api_version: hpa.target.0.clone(),
+        kind: hpa.target.1.clone(),
+        name: hpa.target.2.clone(),
+    };
+    let staying = staying(ctx, evidence, plan)?;
+    let Some(rival) = staying.into_iter().find(|hpa| same(&reference(hpa), target)) else { return Ok(None) };
+    let finding = new(words(format!("HorizontalPodAutoscaler {} of the cluster", rival.name)));
+    let Some(namespace) = evidence.gate.namespaces.get(&plan.namespace) else { return Ok(None) };
+    let at = format!("items[{}].{}", rival.name, path("/spec/scaleTargetRef/name"));
+    Ok(Some(finding.cite(&namespace.hpas, at, &target.name, "another target")))
+}
+
+/// Another autoscaler whose target's selector picks pods that this one's selector picks too.
+///
+/// # Errors
+///
+/// When a selector or the pods were not seen.
+pub(crate) fn of_pods(
+    ctx: &Context<'_>,
+    evidence: &Evidence,
+    plan: &Plan,
+    new: &dyn Fn(String) -> Finding,
+) -> Result<Option<Finding>, Undecided> {
+    let others: Vec<&Plan> = hpa::applied(evidence)
+        .filter(|it| it.namespace == plan.namespace && it.name != plan.name)
+        .filter(|it| !same(&it.spec.target, &plan.spec.target))
+        .collect();
+    let staying = staying(ctx, evidence, plan)?;
+    if others.is_empty() && staying.is_empty() {
+        return Ok(None);
+    }
+    let Some(own) = selection::selector(ctx, evidence, plan)? else { return Ok(None) };
+    for rival in others {
+        let Some(selector) = selection::selector(ctx, evidence, rival)? else { continue };
+        let Some(both) = both(evidence, plan, &own, &selector) else { continue };
+        let (target, theirs) = (&plan.spec.target, &rival.spec.target);
+        let finding = new(format!(
+            "the selectors of {} {} and of {} {} both match the pods of {both}, and \
+             HorizontalPodAutoscaler {} scales the latter",
+            target.kind, target.name, theirs.kind, theirs.name, rival.name,
+        ));
+        let finding = match evidence.gate.workload_of(rival) {
+            Some(workload) => {
+                let pointer = selector_pointer(&workload);
+                finding.cite_manifest(
+                    workload.source,
+                    &pointer,
+                    selector.to_string(),
+                    "a selector of its own",
+                )
+            }
+            None => {
+                finding.cite(&rival.scale, "status.selector", selector.to_string(), "a selector of its own")
+            }
+        };
+        return Ok(Some(finding));
+    }
+    for rival in staying {
+        let Some(scale) = ctx.need(&rival.scale)? else { continue };
+        let Some(selector) = Selector::parse(&scale.selector).filter(|it| !it.is_empty()) else { continue };
+        let Some(both) = both(evidence, plan, &own, &selector) else { continue };
+        let target = &plan.spec.target;
+        let finding = new(format!(
+            "the selectors of {} {} and of the target of HorizontalPodAutoscaler {} of the cluster both match the \
+             pods of {both}",
+            target.kind, target.name, rival.name,
+        ));
+        return Ok(Some(finding.cite(
+            &rival.scale,
+            "status.selector",
+            &scale.selector,
+            "a selector of its own",
+        )));
+    }
+    Ok(None)
+}
+
+/// Where the selector of a workload stands: its first label.
+fn selector_pointer(workload: &super::Workload<'_>) -> String {
+    let labels = workload.source.at("/spec/selector/matchLabels").as_object();
+    match labels.and_then(|labels| labels.keys().next()) {
+        Some(key) => format!("/spec/selector/matchLabels/{}", super::escaped(key)),
+        None => "/spec/selector".to_owned(),
+    }
+}
+
+/// What makes pods that both selectors match.
+fn both(evidence: &Evidence, plan: &Plan, one: &Selector, other: &Selector) -> Option<String> {
+    let mut workloads = evidence.gate.matching(&plan.namespace, one);
+    workloads.find(|workload| other.matches(&workload.template.labels)).map(|workload| workload.words())
+}

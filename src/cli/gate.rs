@@ -1,0 +1,187 @@
+//! `gate`: will these autoscalers be able to read their metrics.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use checks::evidence::{Manifests, Mode};
+use clap::Args;
+use jiff::Timestamp;
+
+use super::check::{Judgement, runtime};
+use super::failure::{Failure, Kind};
+use super::look::Seen;
+use super::observe::{self, Wanted};
+use super::{Global, duration, look, open};
+use crate::collect::{CollectOptions, GateInput, KubeletLook};
+use crate::exit::Exit;
+use crate::manifest;
+use crate::report::mode_name;
+use crate::source::{Connection, Header, Recording, Source};
+use crate::ui::Ui;
+
+/// Prove that autoscalers will be able to read their metrics, before they are deployed
+///
+/// Reads manifests as they are applied (the output of `kustomize build` and `helm template` too), and decides for
+/// every HorizontalPodAutoscaler among them, metric by metric, whether the HPA controller will read it on this cluster.
+/// Nothing is created, not even as a dry run. What only running pods can show is listed as deferred.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct GateArgs {
+    /// A manifest, or a directory of them; `-` is standard input. May be given several times
+    #[arg(short, long, value_name = "FILE|DIR")]
+    filename: Vec<PathBuf>,
+    /// Judge the autoscalers of the cluster as well, by what the HPA controller made of them
+    #[arg(long)]
+    live: bool,
+    /// Ask no cluster: decide what the manifests alone can prove
+    #[arg(long)]
+    offline: bool,
+    /// Where manifests go that name no namespace, and with --live the only namespace to look at
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// The version of Kubernetes that the manifests are for, such as 1.34, instead of the cluster's own
+    #[arg(long, value_name = "VERSION", value_parser = minor)]
+    target_version: Option<u32>,
+    /// Fail when there is no autoscaler to judge
+    #[arg(long)]
+    fail_if_none: bool,
+    /// Look again until every metric is read or this time is up
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    wait: Option<Duration>,
+    /// Judge by a recording that `gate --record` wrote instead of a cluster
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    #[command(flatten)]
+    judgement: Judgement,
+}
+
+const EXAMPLES: &str = "Examples:
+  kustomize build overlays/production | metrics-preflight gate -f - -n shop
+  metrics-preflight gate -f manifests/ --offline --target-version 1.34
+  metrics-preflight gate --live -n shop --wait 7m";
+
+/// The minor number of a version of Kubernetes 1.
+fn minor(text: &str) -> Result<u32, String> {
+    let rest = text.strip_prefix('v').unwrap_or(text).strip_prefix("1.");
+    let number = rest.and_then(|rest| rest.split('.').next()?.parse().ok());
+    number.ok_or_else(|| "give a version such as 1.34".to_owned())
+}
+
+pub(super) fn run(args: &GateArgs, global: &Global, ui: Ui) -> Exit {
+    args.judgement.run(ui, mode_name(Mode::Gate), || {
+        refuse_contradictions(args, global)?;
+        let manifests = manifests(args, ui)?;
+        let runtime = runtime()?;
+        let seen = runtime.block_on(seen(args, global, manifests, ui));
+        runtime.shutdown_background();
+        let seen = seen?;
+        if args.fail_if_none && seen.evidence.gate.plans.is_empty() {
+            return Err(Failure::new(Kind::Input, "there is no HorizontalPodAutoscaler to judge")
+                .hint("Is it the right directory, and was every template rendered?"));
+        }
+        Ok(seen)
+    })
+}
+
+fn refuse_contradictions(args: &GateArgs, global: &Global) -> Result<(), Failure> {
+    if args.filename.is_empty() && !args.live {
+        return Err(Failure::new(Kind::Usage, "there is nothing to judge")
+            .hint("Name manifests with -f, or judge the autoscalers of the cluster with --live."));
+    }
+    let cluster = [
+        ("--context", global.context.is_some()),
+        ("--kubeconfig", global.kubeconfig.is_some()),
+        ("--wait", args.wait.is_some()),
+        ("--record", args.judgement.record.is_some()),
+    ];
+    let without = |other: &str, names: &[(&str, bool)]| match names.iter().find(|(_, given)| *given) {
+        Some((name, _)) => {
+            Err(Failure::new(Kind::Usage, format!("{name} and {other} cannot be given together"))
+                .hint("One of them asks a cluster, and the other asks none."))
+        }
+        None => Ok(()),
+    };
+    if args.offline {
+        without("--offline", &[("--live", args.live), ("--replay", args.replay.is_some())])?;
+        without("--offline", &cluster)?;
+    }
+    if args.replay.is_some() {
+        without("--replay", &cluster)?;
+    }
+    Ok(())
+}
+
+fn manifests(args: &GateArgs, ui: Ui) -> Result<Manifests, Failure> {
+    let reading = manifest::read(&args.filename, std::io::stdin().lock())
+        .map_err(|error| Failure::new(Kind::Input, error.to_string()).hint(error.hint))?;
+    if let Some(note) = reading.note() {
+        ui.note(&note);
+    }
+    Ok(reading.manifests)
+}
+
+async fn seen(args: &GateArgs, global: &Global, manifests: Manifests, ui: Ui) -> Result<Seen, Failure> {
+    let options = CollectOptions {
+        mode: Mode::Gate,
+        namespace: args.namespace.clone(),
+        kubelets: KubeletLook::Auto,
+        all_nodes: false,
+        gate: Some(GateInput {
+            manifests,
+            namespace: args.namespace.clone(),
+            live: args.live,
+            offline: args.offline,
+            target_minor: args.target_version,
+        }),
+    };
+    let wanted = Wanted {
+        options,
+        policy: args.judgement.policy(),
+        allow_undecided: args.judgement.allow_undecided,
+        wait: args.wait,
+    };
+    if args.offline {
+        return observe::once(nobody(), &wanted, ui).await;
+    }
+    match &args.replay {
+        None => observe::live(&wanted, global, ui).await,
+        Some(path) => {
+            let (source, header) = open::recording(path)?;
+            if look::recorded(&header)?.mode != Mode::Gate {
+                return Err(Failure::new(Kind::Usage, "the recording was not made by `gate`")
+                    .hint("Record the cluster with `gate --record FILE` and the same manifests."));
+            }
+            observe::once(source, &wanted, ui).await
+        }
+    }
+}
+
+/// A source that was never asked anything.
+fn nobody() -> Source {
+    let header = Header {
+        format_version: crate::source::recording::FORMAT_VERSION,
+        tool: format!("metrics-preflight {}", env!("CARGO_PKG_VERSION")),
+        taken_at: Timestamp::now(),
+        clock_offset_seconds: None,
+        masked: 0,
+        connection: Connection::default(),
+        arguments: BTreeMap::new(),
+    };
+    Recording { header, observations: Vec::new() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_people_write_them() {
+        for (text, expected) in [("1.34", 34), ("v1.30.2", 30), ("1.36.2+k3s1", 36)] {
+            assert_eq!(minor(text), Ok(expected), "{text}");
+        }
+        for text in ["", "2.1", "1", "one", "1.x"] {
+            assert!(minor(text).is_err(), "{text}");
+        }
+    }
+}
