@@ -159,6 +159,15 @@ impl Case {
         self.objects.iter().filter(|object| !is_hpa(object) && !is_surrounding(object))
     }
 
+    /// Whether a value is there without the workload: it is not about the case's pods, nor about one of its objects.
+    #[must_use]
+    pub fn is_there_before(&self, value: &Value) -> bool {
+        match value.object.split_once('/') {
+            None => value.object != "pods",
+            Some((_, name)) => self.objects.iter().all(|object| object["metadata"]["name"] != name),
+        }
+    }
+
     /// How many pods the workload has once it runs.
     #[must_use]
     pub fn pods(&self) -> u64 {
@@ -207,6 +216,11 @@ mod tests {
         assert_eq!(case.serve, [Value { object, metric, value }]);
         assert_eq!((case.surroundings().count(), case.workload().count(), case.hpas().count()), (1, 2, 1));
         assert_eq!(case.pods(), 3);
+        let before = |object: &str| {
+            case.is_there_before(&Value { object: object.to_owned(), ..case.serve[0].clone() })
+        };
+        let objects = ["pods", "services/web", "services/other", "namespace", "node/node1"];
+        assert_eq!(objects.map(before), [false, false, true, true, true]);
         Ok(())
     }
 

@@ -32,7 +32,7 @@ fn create(cluster: &Cluster, objects: &[Json]) -> Result<()> {
     cluster.create(&list.to_string())?.ok().map(drop)
 }
 
-/// The namespaces, and what an administrator has set up in them before.
+/// The namespaces, what an administrator has set up in them before, and the values of objects that are there anyway.
 pub(super) fn surroundings(cluster: &Cluster, cases: &[&Case]) -> Result<()> {
     let mut objects: Vec<Json> = cases
         .iter()
@@ -53,7 +53,8 @@ pub(super) fn surroundings(cluster: &Cluster, cases: &[&Case]) -> Result<()> {
                 .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
         };
         Ok(cases.iter().all(ready) && items(&kinds).all(established))
-    })
+    })?;
+    cases.iter().try_for_each(|case| serve(cluster, case, true, &Json::Null))
 }
 
 /// The workloads that are there before their HPAs, with the values that the adapter serves for them.
@@ -72,7 +73,7 @@ pub(super) fn workloads(cluster: &Cluster, cases: &[&Case]) -> Result<()> {
     })?;
     let pods = cluster.get(&["pods", "-A"])?;
     for case in &present {
-        serve(cluster, case, &pods)?;
+        serve(cluster, case, false, &pods)?;
     }
     if present.iter().any(|case| [State::Full, State::Forbidden].contains(&case.state)) {
         measured(cluster, &present)?;
@@ -104,10 +105,10 @@ fn ready(pod: &Json) -> bool {
     conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
-/// Gives the adapter the values of a case.
-fn serve(cluster: &Cluster, case: &Case, pods: &Json) -> Result<()> {
+/// Gives the adapter those values of a case that are there before the workload, or those that come with it.
+fn serve(cluster: &Cluster, case: &Case, before: bool, pods: &Json) -> Result<()> {
     let namespace = case.namespace();
-    for value in &case.serve {
+    for value in case.serve.iter().filter(|value| case.is_there_before(value) == before) {
         let paths: Vec<String> = match value.object.split_once('/') {
             None if value.object == "pods" => items(pods)
                 .filter(|pod| pod["metadata"]["namespace"] == namespace.as_str())
