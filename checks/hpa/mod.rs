@@ -1,5 +1,7 @@
 //! The last hop: the HorizontalPodAutoscalers.
 
+mod declared;
+mod gate;
 pub(crate) mod hpa_api_version_removed;
 pub(crate) mod hpa_controller_not_permitted;
 pub(crate) mod hpa_declared_twice;
@@ -16,9 +18,6 @@ pub(crate) mod hpa_request_missing;
 pub(crate) mod hpa_selector_missing;
 pub(crate) mod hpa_target_missing;
 pub(crate) mod manifest_unreadable;
-
-mod declared;
-mod gate;
 
 use crate::check::Subject;
 use crate::evidence::{Hpa, Mode};
