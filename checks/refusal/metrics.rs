@@ -155,11 +155,8 @@ fn target(field: &str, target: &Value, pointer: &str, faults: &mut Vec<Fault>) {
     }
     if one != other && field != "object" && has(one) && has(other) {
         let what = format!("{one} and {other} are given, and a target is one of them");
-        faults.push(Fault::new(
-            format!("{pointer}/{other}"),
-            &target[other],
-            what,
-            "leave one of the two out",
-        ));
+        let named = if field == "external" { one } else { other };
+        let expected = "leave one of the two out";
+        faults.push(Fault::new(format!("{pointer}/{named}"), &target[named], what, expected));
     }
 }

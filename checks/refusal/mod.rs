@@ -9,6 +9,8 @@ mod old_fields;
 mod schema;
 mod spec;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::evidence::Document;
@@ -63,13 +65,9 @@ pub(crate) fn faults(document: &Document) -> Vec<Fault> {
     let mut faults = schema::faults(body, document.api_version == "autoscaling/v1");
     metadata::faults(body, &mut faults);
     spec::faults(body, document.api_version == "autoscaling/v1", &mut faults);
-    // A field of the wrong type is told once.
-    let mut seen: Vec<String> = Vec::new();
-    faults.retain(|fault| {
-        let is_new = !seen.contains(&fault.pointer);
-        seen.push(fault.pointer.clone());
-        is_new
-    });
+    // A field is told of once; what only some versions refuse does not stand for what all do.
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    faults.retain(|fault| fault.until.is_some() || seen.insert(fault.pointer.clone()));
     faults
 }
 
