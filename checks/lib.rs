@@ -15,6 +15,7 @@ mod hpa;
 mod kubelet;
 mod metrics;
 pub mod plan;
+mod refusal;
 mod registration;
 pub mod registry;
 mod service;

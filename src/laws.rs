@@ -9,6 +9,7 @@ mod edited;
 mod order;
 mod pages;
 mod proof;
+mod refused;
 mod shape;
 mod world;
 

@@ -1,0 +1,111 @@
+//! What an API server refuses of a `HorizontalPodAutoscaler`, and why.
+//!
+//! In the order of the API server: the fields and their types first (strict decoding), then `ValidateObjectMeta` and
+//! `pkg/apis/autoscaling/validation/validation.go`. The answers of a real one to `tests/gate/refused` are the proof.
+
+mod metadata;
+mod metrics;
+mod old_fields;
+mod schema;
+mod spec;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::evidence::Document;
+
+/// One thing that the API server refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The JSON pointer of the field; of one that is missing, where it belongs.
+    pub(crate) pointer: String,
+    /// What is wrong, as a part of a sentence.
+    pub(crate) what: String,
+    /// What it holds; never empty.
+    pub(crate) value: String,
+    /// What is to be written there.
+    pub(crate) expected: String,
+    /// The first minor version of Kubernetes 1 that takes it; none where every version refuses it.
+    pub(crate) until: Option<u32>,
+}
+
+impl Fault {
+    fn new(
+        pointer: impl Into<String>,
+        value: &Value,
+        what: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self {
+            pointer: pointer.into(),
+            what: what.into(),
+            value: shown(value),
+            expected: expected.into(),
+            until: None,
+        }
+    }
+
+    fn missing(pointer: impl Into<String>, expected: impl Into<String>) -> Self {
+        let pointer = pointer.into();
+        let name = pointer.rsplit('/').next().unwrap_or_default();
+        let what = format!("{name} is missing");
+        Self { what, value: "absent".to_owned(), expected: expected.into(), until: None, pointer }
+    }
+
+    fn until(mut self, minor: u32) -> Self {
+        self.until = Some(minor);
+        self
+    }
+}
+
+/// Everything that is refused of an object of `autoscaling/v1` or `autoscaling/v2`.
+pub(crate) fn faults(document: &Document) -> Vec<Fault> {
+    let body = &document.body;
+    let mut faults = schema::faults(body, document.api_version == "autoscaling/v1");
+    metadata::faults(body, &mut faults);
+    spec::faults(body, document.api_version == "autoscaling/v1", &mut faults);
+    // A field is told of once; what only some versions refuse does not stand for what all do.
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    faults.retain(|fault| fault.until.is_some() || seen.insert(fault.pointer.clone()));
+    faults
+}
+
+/// A value for a citation: short, and never empty.
+fn shown(value: &Value) -> String {
+    /// Longer values say no more.
+    const LIMIT: usize = 80;
+    let text = match value {
+        Value::Null => "absent".to_owned(),
+        Value::String(text) if text.is_empty() => "\"\"".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if text.chars().count() <= LIMIT {
+        return text;
+    }
+    text.chars().take(LIMIT).chain(['…']).collect()
+}
+
+/// Whether nothing is given: the API server takes null for absent.
+fn is_absent(value: &Value) -> bool {
+    value.is_null()
+}
+
+/// Whether a text is missing or empty; one of another type is not missing.
+fn lacks_text(value: &Value) -> bool {
+    value.is_null() || value.as_str() == Some("")
+}
+
+/// Why a name cannot be a segment of a path, such as a name in a reference or that of a metric.
+fn not_a_segment(name: &str) -> Option<&'static str> {
+    match name {
+        "." | ".." => Some("is a step of a path"),
+        _ if name.contains('/') => Some("holds a slash"),
+        _ if name.contains('%') => Some("holds a percent sign"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
