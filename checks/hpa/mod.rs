@@ -1,10 +1,12 @@
 //! The last hop: the HorizontalPodAutoscalers.
 
 pub(crate) mod hpa_container_missing;
+pub(crate) mod hpa_described_object_missing;
 pub(crate) mod hpa_metrics_api_missing;
 pub(crate) mod hpa_metrics_unreadable;
 pub(crate) mod hpa_request_missing;
 pub(crate) mod hpa_selector_matches_others;
+pub(crate) mod hpa_shares_resource_with_vpa;
 pub(crate) mod hpa_target_missing;
 pub(crate) mod hpa_target_not_scalable;
 pub(crate) mod hpa_target_shared;

@@ -14,6 +14,7 @@ mod targets;
 mod template;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod vpa;
 
 pub use labels::{Labels, Selector};
 pub use limits::default_requests;
@@ -22,6 +23,7 @@ pub use quantity::Quantity;
 pub use spec::{HpaSpec, MetricRef, MetricSpec, MetricTarget, ObjectRef};
 pub(crate) use targets::Workload;
 pub use template::read_template;
+pub use vpa::{Controls, vpa_controls};
 
 use crate::Context;
 use crate::check::{Finding, Step, Subject, Undecided};
