@@ -2,14 +2,19 @@
 
 pub(crate) mod hpa_container_missing;
 pub(crate) mod hpa_described_object_missing;
+pub(crate) mod hpa_growth_blocked;
 pub(crate) mod hpa_metrics_api_missing;
 pub(crate) mod hpa_metrics_unreadable;
+pub(crate) mod hpa_readiness_unknown;
 pub(crate) mod hpa_request_missing;
 pub(crate) mod hpa_selector_matches_others;
 pub(crate) mod hpa_shares_resource_with_vpa;
+pub(crate) mod hpa_sidecar_request_unknown;
 pub(crate) mod hpa_target_missing;
 pub(crate) mod hpa_target_not_scalable;
 pub(crate) mod hpa_target_shared;
+mod injectors;
+pub(crate) mod scaledobject_cannot_scale;
 
 use std::collections::{BTreeMap, BTreeSet};
 

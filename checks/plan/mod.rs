@@ -1,6 +1,6 @@
 //! What an autoscaler asks for and what the manifests say of its target, as the controller would read it.
 
-mod keda;
+pub(crate) mod keda;
 pub(crate) mod kinds;
 mod labels;
 mod limits;
