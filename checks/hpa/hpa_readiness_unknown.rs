@@ -37,7 +37,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Info,
     kind: Kind::Hazard,
     modes: hpa::GATE,
-    needs: &[Need::Template],
+    needs: &[Need::HpaTarget, Need::Template],
     explains: &[],
     question: Question::Listed,
     source: include_str!("hpa_readiness_unknown.rs"),
@@ -53,6 +53,9 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         };
         if !plan.spec.metrics.iter().any(|metric| is_cpu(&metric.source)) {
             return Ok(not_applicable("it does not go by CPU"));
+        }
+        if hpa::has_no_target(ctx, evidence, plan)? {
+            return Ok(not_applicable("it has no target that can be scaled"));
         }
         let target = format!("{} {}", plan.spec.target.kind, plan.spec.target.name);
         let detail = format!("no container of {target} has a readiness probe");
@@ -107,7 +110,7 @@ mod tests {
     use super::*;
     use crate::evidence::{PodContainer, PodTemplate};
     use crate::plan::testing::{
-        cpu, deployment, hpa as autoscaler, offline, online, result, seen, word, words,
+        cpu, deployment, hpa as autoscaler, offline, online, result, scale, seen, word, words,
     };
 
     #[test]
@@ -128,6 +131,7 @@ mod tests {
     #[test]
     fn the_template_of_the_cluster_counts_where_there_is_no_other() {
         let mut evidence = online(&[autoscaler("web", json!([cpu(70)]))]);
+        evidence.gate.plans[0].scale = scale("app=web");
         for (probed, expected) in [(true, "pass"), (false, "fail")] {
             let container = PodContainer { probed, ..PodContainer::default() };
             let template = PodTemplate { containers: vec![container], ..PodTemplate::default() };

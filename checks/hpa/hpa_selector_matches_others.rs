@@ -68,8 +68,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         };
         let found = selection::others(evidence, plan, &selector).find(|other| !scaled(other));
         if let Some(other) = found {
-            let keys = selector.keys().into_iter();
-            let key = keys.filter(|key| other.template.labels.contains_key(*key)).next().unwrap_or_default();
+            let mut keys = selector.keys().into_iter();
+            let key = keys.find(|key| other.template.labels.contains_key(*key)).unwrap_or_default();
             let value = other.template.labels.get(key).map_or("", String::as_str);
             let pointer = format!("{}/metadata/labels/{}", other.pointer, plan::escaped(key));
             let detail =

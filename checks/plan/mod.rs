@@ -21,13 +21,14 @@ pub use limits::default_requests;
 pub(crate) use limits::supplies;
 pub use quantity::Quantity;
 pub use spec::{HpaSpec, MetricRef, MetricSpec, MetricTarget, ObjectRef};
+pub use targets::Definition;
 pub(crate) use targets::Workload;
 pub use template::read_template;
 pub use vpa::{Controls, vpa_controls};
 
 use crate::Context;
 use crate::check::{Finding, Step, Subject, Undecided};
-use crate::evidence::{Document, Evidence, Plan};
+use crate::evidence::{Document, Evidence, Need, Plan, Why};
 
 /// An autoscaler as a subject.
 #[must_use]
@@ -50,6 +51,10 @@ pub fn metric_subject(plan: &Plan, index: usize) -> Subject {
 pub(crate) fn minor(ctx: &Context<'_>, evidence: &Evidence) -> Result<u32, Undecided> {
     match evidence.gate.target_minor {
         Some(minor) => Ok(minor),
+        None if evidence.gate.offline => Err(Undecided {
+            need: Need::Version,
+            why: Why::NotAsked("the version of Kubernetes decides; name it with --target-version".to_owned()),
+        }),
         None => ctx.need(&evidence.cluster.version).map(|version| version.minor),
     }
 }
