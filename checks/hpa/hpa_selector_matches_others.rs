@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::plan::testing::{cpu, deployment, hpa as autoscaler, offline, result, results, word, words};
 
-    fn cron_job(labels: Value) -> Value {
+    fn cron_job(labels: &Value) -> Value {
         json!({
             "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "report", "namespace": "shop"},
             "spec": {"jobTemplate": {"spec": {"template": {
@@ -132,9 +132,9 @@ mod tests {
 
     #[test]
     fn the_pods_of_a_cron_job_are_found() {
-        let with = |labels| {
+        let with = |labels: Value| {
             let web = deployment("web", json!([{"name": "web"}]));
-            offline(&[web, autoscaler("web", json!([cpu(70)])), cron_job(labels)])
+            offline(&[web, autoscaler("web", json!([cpu(70)])), cron_job(&labels)])
         };
         let evidence = with(json!({"app": "web", "part": "report"}));
         assert_eq!(

@@ -161,7 +161,7 @@ mod tests {
         cpu, deployment, forbidden, hpa as autoscaler, offline, online, result, seen, word, words,
     };
 
-    fn objects(spec: &Value, metric: Value) -> Vec<Value> {
+    fn objects(spec: &Value, metric: &Value) -> Vec<Value> {
         let mut spec = spec.clone();
         spec["targetRef"] = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
         let vpa = json!({
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_same_resource_is_found() {
-        let evidence = offline(&objects(&json!({}), cpu(70)));
+        let evidence = offline(&objects(&json!({}), &cpu(70)));
         assert_eq!(
             words(&result(&CHECK, &evidence)),
             "VerticalPodAutoscaler web changes the cpu requests of Deployment web"
@@ -188,13 +188,13 @@ mod tests {
         let own = json!({"resourcePolicy": {"containerPolicies": [{"containerName": "app", "mode": "Off"}]}});
         let off = json!({"updatePolicy": {"updateMode": "Off"}});
         for spec in [&memory, &own, &off] {
-            assert_eq!(word(&result(&CHECK, &offline(&objects(spec, cpu(70))))), "pass", "{spec}");
+            assert_eq!(word(&result(&CHECK, &offline(&objects(spec, &cpu(70))))), "pass", "{spec}");
         }
         let amount = json!({"type": "Resource", "resource": {
             "name": "cpu", "target": {"type": "AverageValue", "averageValue": "1"},
         }});
-        assert_eq!(word(&result(&CHECK, &offline(&objects(&json!({}), amount)))), "n/a");
-        let mut elsewhere = objects(&json!({}), cpu(70));
+        assert_eq!(word(&result(&CHECK, &offline(&objects(&json!({}), &amount)))), "n/a");
+        let mut elsewhere = objects(&json!({}), &cpu(70));
         elsewhere[2]["metadata"]["namespace"] = json!("other");
         assert_eq!(word(&result(&CHECK, &offline(&elsewhere))), "pass");
     }
@@ -209,7 +209,7 @@ mod tests {
             target_name: "web".to_owned(),
             controls: all(),
         };
-        let mut evidence = online(&objects(&json!({"updatePolicy": {"updateMode": "Off"}}), cpu(70)));
+        let mut evidence = online(&objects(&json!({"updatePolicy": {"updateMode": "Off"}}), &cpu(70)));
         let mut with = |others| {
             evidence.gate.namespaces.get_mut("shop").expect("the namespace").other_autoscalers = others;
             word(&result(&CHECK, &evidence))

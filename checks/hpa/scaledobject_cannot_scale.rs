@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::plan::testing::{deployment, offline, online, result, word, words};
 
-    fn objects(least: Value, triggers: Value, resources: Value) -> Vec<Value> {
+    fn objects(least: &Value, triggers: &Value, resources: &Value) -> Vec<Value> {
         let scaled = json!({
             "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject",
             "metadata": {"name": "web", "namespace": "shop"},
@@ -159,20 +159,21 @@ mod tests {
             (json!(0), &both, "pass"),
             (json!(0), &json!([{"type": "prometheus"}]), "n/a"),
         ] {
-            let evidence = offline(&objects(least.clone(), triggers.clone(), requests.clone()));
+            let evidence = offline(&objects(&least, triggers, &requests));
             assert_eq!(word(&result(&CHECK, &evidence)), expected, "{least} {triggers}");
         }
     }
 
     #[test]
     fn a_percentage_needs_requests() {
-        let of = |trigger: Value| objects(json!(1), json!([trigger]), json!({"requests": {"memory": "1Gi"}}));
+        let of =
+            |trigger: Value| objects(&json!(1), &json!([trigger]), &json!({"requests": {"memory": "1Gi"}}));
         // Where no autoscaler is planned, nothing of the namespace is looked at.
         assert_eq!(word(&result(&CHECK, &offline(&of(json!({"type": "cpu"}))))), "open");
         assert_eq!(word(&result(&CHECK, &online(&of(json!({"type": "memory"}))))), "pass");
         let amount = json!({"type": "cpu", "metricType": "AverageValue"});
         assert_eq!(word(&result(&CHECK, &offline(&of(amount)))), "pass");
-        let zero = objects(json!(1), json!([{"type": "cpu"}]), json!({"requests": {"cpu": 0}}));
+        let zero = objects(&json!(1), &json!([{"type": "cpu"}]), &json!({"requests": {"cpu": 0}}));
         assert_eq!(words(&result(&CHECK, &offline(&zero))), "every cpu request of Deployment web is 0");
     }
 }
