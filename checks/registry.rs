@@ -61,4 +61,10 @@ pub static CHECKS: &[Check] = &[
     crate::hpa::hpa_controller_not_permitted::CHECK,
     crate::hpa::hpa_target_at_zero::CHECK,
     crate::hpa::hpa_declared_twice::CHECK,
+    crate::hpa::hpa_shares_resource_with_vpa::CHECK,
+    crate::hpa::scaledobject_cannot_scale::CHECK,
+    crate::hpa::hpa_readiness_unknown::CHECK,
+    crate::hpa::hpa_growth_blocked::CHECK,
+    crate::hpa::hpa_described_object_missing::CHECK,
+    crate::hpa::hpa_sidecar_request_unknown::CHECK,
 ];

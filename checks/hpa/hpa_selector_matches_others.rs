@@ -68,8 +68,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         };
         let found = selection::others(evidence, plan, &selector).find(|other| !scaled(other));
         if let Some(other) = found {
-            let keys = selector.keys().into_iter();
-            let key = keys.filter(|key| other.template.labels.contains_key(*key)).next().unwrap_or_default();
+            let mut keys = selector.keys().into_iter();
+            let key = keys.find(|key| other.template.labels.contains_key(*key)).unwrap_or_default();
             let value = other.template.labels.get(key).map_or("", String::as_str);
             let pointer = format!("{}/metadata/labels/{}", other.pointer, plan::escaped(key));
             let detail =
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::plan::testing::{cpu, deployment, hpa as autoscaler, offline, result, results, word, words};
 
-    fn cron_job(labels: Value) -> Value {
+    fn cron_job(labels: &Value) -> Value {
         json!({
             "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "report", "namespace": "shop"},
             "spec": {"jobTemplate": {"spec": {"template": {
@@ -132,9 +132,9 @@ mod tests {
 
     #[test]
     fn the_pods_of_a_cron_job_are_found() {
-        let with = |labels| {
+        let with = |labels: Value| {
             let web = deployment("web", json!([{"name": "web"}]));
-            offline(&[web, autoscaler("web", json!([cpu(70)])), cron_job(labels)])
+            offline(&[web, autoscaler("web", json!([cpu(70)])), cron_job(&labels)])
         };
         let evidence = with(json!({"app": "web", "part": "report"}));
         assert_eq!(

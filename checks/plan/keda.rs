@@ -25,10 +25,10 @@ impl Gate {
 pub(crate) fn read(document: &Document) -> Scaled<'_> {
     let mut target = ObjectRef::read(document.at("/spec/scaleTargetRef"));
     if target.api_version.is_empty() {
-        target.api_version = "apps/v1".to_owned();
+        "apps/v1".clone_into(&mut target.api_version);
     }
     if target.kind.is_empty() {
-        target.kind = "Deployment".to_owned();
+        "Deployment".clone_into(&mut target.kind);
     }
     let given = document.at("/spec/advanced/horizontalPodAutoscalerConfig/name").as_str();
     let hpa = given.map_or_else(|| format!("keda-hpa-{}", document.name), str::to_owned);

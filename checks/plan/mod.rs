@@ -1,6 +1,6 @@
 //! What an autoscaler asks for and what the manifests say of its target, as the controller would read it.
 
-mod keda;
+pub(crate) mod keda;
 pub(crate) mod kinds;
 mod labels;
 mod limits;
@@ -14,18 +14,21 @@ mod targets;
 mod template;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod vpa;
 
 pub use labels::{Labels, Selector};
 pub use limits::default_requests;
 pub(crate) use limits::supplies;
 pub use quantity::Quantity;
 pub use spec::{HpaSpec, MetricRef, MetricSpec, MetricTarget, ObjectRef};
+pub use targets::Definition;
 pub(crate) use targets::Workload;
 pub use template::read_template;
+pub use vpa::{Controls, vpa_controls};
 
 use crate::Context;
 use crate::check::{Finding, Step, Subject, Undecided};
-use crate::evidence::{Document, Evidence, Plan};
+use crate::evidence::{Document, Evidence, Need, Plan, Why};
 
 /// How old a pod is, in seconds, for which there should be metrics: two scrapes at the slowest usual resolution.
 pub const YOUNG_S: i64 = 120;
@@ -51,6 +54,10 @@ pub fn metric_subject(plan: &Plan, index: usize) -> Subject {
 pub(crate) fn minor(ctx: &Context<'_>, evidence: &Evidence) -> Result<u32, Undecided> {
     match evidence.gate.target_minor {
         Some(minor) => Ok(minor),
+        None if evidence.gate.offline => Err(Undecided {
+            need: Need::Version,
+            why: Why::NotAsked("the version of Kubernetes decides; name it with --target-version".to_owned()),
+        }),
         None => ctx.need(&evidence.cluster.version).map(|version| version.minor),
     }
 }

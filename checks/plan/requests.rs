@@ -60,6 +60,25 @@ fn lack<'t>(template: &'t PodTemplate, asked: Asked<'_>, pod_level: bool) -> Opt
     containers.all(is_zero).then_some(Lack::Zero(first))
 }
 
+/// What is lacking in the version at hand; the version matters only where something is lacking in one and not in the
+/// other.
+fn of_version<'t>(
+    ctx: &Context<'_>,
+    evidence: &Evidence,
+    template: &'t PodTemplate,
+    asked: Asked<'_>,
+) -> Result<Option<Lack<'t>>, Undecided> {
+    let (new, old) = (lack(template, asked, true), lack(template, asked, false));
+    if new == old {
+        return Ok(new);
+    }
+    match minor(ctx, evidence) {
+        Ok(minor) => Ok(if minor >= POD_LEVEL { new } else { old }),
+        Err(_) if new.is_some() && old.is_some() => Ok(new),
+        Err(missing) => Err(missing),
+    }
+}
+
 /// What a template lacks once the LimitRanges of its namespace have added theirs. `of` is the workload, and `at` the
 /// object that the template stands in.
 ///
@@ -74,9 +93,7 @@ pub(crate) fn lacking<'t>(
     asked: Asked<'_>,
     (of, at): (&str, Option<&Document>),
 ) -> Result<Option<Lack<'t>>, Undecided> {
-    let (new, old) = (lack(template, asked, true), lack(template, asked, false));
-    let found = if new == old || minor(ctx, evidence)? >= POD_LEVEL { new } else { old };
-    let Some(lack) = found else { return Ok(None) };
+    let Some(lack) = of_version(ctx, evidence, template, asked)? else { return Ok(None) };
     if matches!(lack, Lack::Zero(_)) {
         return Ok(Some(lack));
     }
@@ -161,8 +178,7 @@ fn pod_lacking(
 ) -> Result<Option<(String, String)>, Undecided> {
     for pod in pods {
         let template = as_template(pod);
-        let (new, old) = (lack(&template, asked, true), lack(&template, asked, false));
-        let found = if new == old || minor(ctx, evidence)? >= POD_LEVEL { new } else { old };
+        let found = of_version(ctx, evidence, &template, asked)?;
         // That one pod asks for nothing does not matter while others do.
         if let Some(lack @ (Lack::Container(_) | Lack::Pod)) = found {
             return Ok(Some((pod.name.clone(), words(lack, asked.resource, &format!("pod {}", pod.name)))));

@@ -91,10 +91,10 @@ pub(crate) fn of_pods(
     let Some(own) = selection::selector(ctx, evidence, plan)? else { return Ok(None) };
     for rival in others {
         let Some(selector) = selection::selector(ctx, evidence, rival)? else { continue };
-        let Some(both) = both(evidence, plan, &own, &selector) else { continue };
+        let Some(both) = both(ctx, evidence, plan, &own, &selector)? else { continue };
         let (target, theirs) = (&plan.spec.target, &rival.spec.target);
         let finding = new(format!(
-            "the selectors of {} {} and of {} {} both match the pods of {both}, and \
+            "the selectors of {} {} and of {} {} both match {both}, and \
              HorizontalPodAutoscaler {} scales the latter",
             target.kind, target.name, theirs.kind, theirs.name, rival.name,
         ));
@@ -117,11 +117,11 @@ pub(crate) fn of_pods(
     for rival in staying {
         let Some(scale) = ctx.need(&rival.scale)? else { continue };
         let Some(selector) = Selector::parse(&scale.selector).filter(|it| !it.is_empty()) else { continue };
-        let Some(both) = both(evidence, plan, &own, &selector) else { continue };
+        let Some(both) = both(ctx, evidence, plan, &own, &selector)? else { continue };
         let target = &plan.spec.target;
         let finding = new(format!(
-            "the selectors of {} {} and of the target of HorizontalPodAutoscaler {} of the cluster both match the \
-             pods of {both}",
+            "the selectors of {} {} and of the target of HorizontalPodAutoscaler {} of the cluster both match \
+             {both}",
             target.kind, target.name, rival.name,
         ));
         return Ok(Some(finding.cite(
@@ -143,8 +143,25 @@ fn selector_pointer(workload: &super::Workload<'_>) -> String {
     }
 }
 
-/// What makes pods that both selectors match.
-fn both(evidence: &Evidence, plan: &Plan, one: &Selector, other: &Selector) -> Option<String> {
+/// What makes pods that both selectors match; or a pod of the cluster that nothing in the manifests replaces.
+fn both(
+    ctx: &Context<'_>,
+    evidence: &Evidence,
+    plan: &Plan,
+    one: &Selector,
+    other: &Selector,
+) -> Result<Option<String>, Undecided> {
     let mut workloads = evidence.gate.matching(&plan.namespace, one);
-    workloads.find(|workload| other.matches(&workload.template.labels)).map(|workload| workload.words())
+    if let Some(workload) = workloads.find(|workload| other.matches(&workload.template.labels)) {
+        return Ok(Some(format!("the pods of {}", workload.words())));
+    }
+    if evidence.gate.offline {
+        return Ok(None);
+    }
+    let pods = ctx.need(&plan.pods)?;
+    let replaced = evidence.gate.target_of(plan).is_some();
+    let mut pods = pods.iter().filter(|pod| {
+        !replaced || selection::other_pods(evidence, plan, std::slice::from_ref(*pod)).next().is_some()
+    });
+    Ok(pods.find(|pod| other.matches(&pod.labels)).map(|pod| format!("pod {}", pod.name)))
 }

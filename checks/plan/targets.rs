@@ -133,9 +133,9 @@ impl Gate {
 
 /// A custom resource definition among the manifests.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Definition<'e> {
+pub struct Definition<'e> {
     /// Its object.
-    pub(crate) document: &'e Document,
+    pub document: &'e Document,
 }
 
 impl Definition<'_> {
@@ -146,13 +146,15 @@ impl Definition<'_> {
     }
 
     /// Whether any served version has a scale; the controller tries all versions.
-    pub(crate) fn kind(&self) -> TargetKind {
+    #[must_use]
+    pub fn kind(&self) -> TargetKind {
         let scalable = self.scales().any(Value::is_object);
         if scalable { TargetKind::Scalable } else { TargetKind::NotScalable }
     }
 
     /// Whether a scale of it says which pods belong to it.
-    pub(crate) fn has_selector(&self) -> bool {
+    #[must_use]
+    pub fn has_selector(&self) -> bool {
         self.scales().any(|scale| scale["labelSelectorPath"].is_string())
     }
 }

@@ -51,25 +51,29 @@ pub(crate) fn online(objects: &[Value]) -> Evidence {
 
 /// A Deployment in the namespace `shop` with the label `app` of its name.
 pub(crate) fn deployment(name: &str, containers: Value) -> Value {
-    json!({
+    let mut object = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "shop"},
         "spec": {
             "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": containers}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {}},
         },
-    })
+    });
+    object["spec"]["template"]["spec"]["containers"] = containers;
+    object
 }
 
 /// An autoscaler in the namespace `shop` of the Deployment of the same name.
 pub(crate) fn hpa(name: &str, metrics: Value) -> Value {
-    json!({
+    let mut object = json!({
         "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
         "metadata": {"name": name, "namespace": "shop"},
         "spec": {
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-            "minReplicas": 2, "maxReplicas": 10, "metrics": metrics,
+            "minReplicas": 2, "maxReplicas": 10,
         },
-    })
+    });
+    object["spec"]["metrics"] = metrics;
+    object
 }
 
 /// A metric of CPU in percent of the request.

@@ -112,7 +112,12 @@ fn hiding_lets_nothing_pass() {
 fn what_is_not_counted_is_listed() {
     for (name, reason) in NOT_COUNTED {
         let check = check(name).unwrap_or_else(|| panic!("{name} is no check"));
-        assert_eq!(check.question, Question::Listed, "{name} counts, though it is said to be {reason}");
+        let counts = match check.question {
+            Question::Listed => false,
+            // The autoscalers that a gate is asked about are what its verdict is on.
+            Question::Deciding { modes, .. } => modes.iter().any(|mode| *mode != Mode::Gate),
+        };
+        assert!(!counts, "{name} counts, though it is said to be {reason}");
     }
 }
 
@@ -165,6 +170,10 @@ fn checks_read_what_they_declare() {
         for need in read.difference(&declared) {
             broken.push(format!("{} reads {need:?} and does not declare it", check.name));
         }
+        // No recording shows a gate; what such a check reads, its own cases hold against what it declares.
+        if check.modes.contains(&Mode::Gate) {
+            continue;
+        }
         for need in declared.difference(&read) {
             broken.push(format!("{} declares {need:?} and never reads it", check.name));
         }
@@ -188,7 +197,8 @@ fn every_check_fails_and_passes_somewhere() {
     }
     let mut broken = Vec::new();
     for (word, exceptions) in [(Word::Fail, NEVER_FAILS), (Word::Pass, NEVER_PASSES)] {
-        for check in CHECKS {
+        // No recording shows a gate; its checks are shown to fail and to pass by the cases beside them.
+        for check in CHECKS.iter().filter(|check| check.modes != [Mode::Gate]) {
             let excepted = exceptions.iter().any(|(name, _)| *name == check.name);
             match (seen.contains(&(check.name, word)), excepted) {
                 (false, false) => broken.push(format!("{} is {word:?} in no recording", check.name)),
