@@ -16,6 +16,7 @@ mod kubelet;
 mod metrics;
 mod registration;
 pub mod registry;
+pub mod rules;
 mod service;
 mod support;
 mod workload;

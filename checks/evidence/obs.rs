@@ -94,6 +94,8 @@ pub enum Why {
     Masked(String),
     /// What is to be seen needs more time.
     TooEarly(String),
+    /// A rule of the user cannot be evaluated on what was seen.
+    RuleFailed(String),
 }
 
 impl std::fmt::Display for Why {
@@ -110,6 +112,7 @@ impl std::fmt::Display for Why {
             Self::NotSampled => write!(f, "not sampled"),
             Self::Masked(by) => write!(f, "hidden by {by}"),
             Self::TooEarly(what) => write!(f, "too early to tell: {what}"),
+            Self::RuleFailed(why) => write!(f, "the rule cannot be evaluated: {why}"),
         }
     }
 }

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::Global;
 use super::failure::{Failure, Kind, no_output};
 use super::interrupt::Interrupt;
-use super::look::{Seen, interrupted, look};
+use super::look::{Judge, Seen, interrupted, look};
+use super::rules::RuleArgs;
 use super::{bug, confirm, duration, files, look, open};
 use crate::collect::{CollectOptions, KubeletLook};
 use crate::exit::Exit;
@@ -52,6 +53,8 @@ pub(super) struct CheckArgs {
     output: Format,
     #[command(flatten)]
     scope: Scope,
+    #[command(flatten)]
+    rules: RuleArgs,
     /// Also write what was observed to a file, as `capture` does
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -115,8 +118,10 @@ pub(super) fn run(args: &CheckArgs, global: &Global, ui: Ui) -> Exit {
     let asked = if args.before_install { Mode::BeforeInstall } else { Mode::Installed };
     let result = bug::caught(|| {
         refuse_contradictions(args, global)?;
+        let rules = args.rules.load()?;
+        let judge = Judge { policy: policy(args), rules: &rules };
         let runtime = runtime()?;
-        let seen = runtime.block_on(observe(args, global, ui));
+        let seen = runtime.block_on(observe(args, global, judge, ui));
         // A plugin or a resolver that hangs must not hold up the report.
         runtime.shutdown_background();
         report(args, seen?, ui)
@@ -159,9 +164,8 @@ fn refuse_contradictions(args: &CheckArgs, global: &Global) -> Result<(), Failur
     }
 }
 
-async fn observe(args: &CheckArgs, global: &Global, ui: Ui) -> Result<Seen, Failure> {
+async fn observe(args: &CheckArgs, global: &Global, judge: Judge<'_>, ui: Ui) -> Result<Seen, Failure> {
     let stop = Interrupt::listen().await;
-    let policy = policy(args);
     if let Some(path) = &args.replay {
         let (source, header) = open::recording(path)?;
         let options = look::recorded(&header)?;
@@ -169,13 +173,13 @@ async fn observe(args: &CheckArgs, global: &Global, ui: Ui) -> Result<Seen, Fail
             return Err(Failure::new(Kind::Usage, "the recording was not made with --before-install")
                 .hint("Replay it without --before-install, or record the cluster again with it."));
         }
-        return look(source, &options, policy, &stop, ui).await;
+        return look(source, &options, judge, &stop, ui).await;
     }
     let options = args.scope.options(args.before_install);
     let deadline = args.wait.map(|wait| Instant::now() + wait);
     let mut last = None;
     loop {
-        let seen = match (Box::pin(settled(global, &options, policy, &stop, ui)).await, last.take()) {
+        let seen = match (Box::pin(settled(global, &options, judge, &stop, ui)).await, last.take()) {
             (Err(failure), Some(last)) if failure.kind == Kind::Interrupted => {
                 return Ok(Seen { interrupted: true, ..last });
             }
@@ -204,11 +208,11 @@ async fn observe(args: &CheckArgs, global: &Global, ui: Ui) -> Result<Seen, Fail
 async fn settled(
     global: &Global,
     options: &CollectOptions,
-    policy: Policy,
+    judge: Judge<'_>,
     stop: &Interrupt,
     ui: Ui,
 ) -> Result<Seen, Failure> {
-    let seen = look(connected(global, stop, ui).await?, options, policy, stop, ui).await?;
+    let seen = look(connected(global, stop, ui).await?, options, judge, stop, ui).await?;
     if !confirm::is_due(&seen) {
         return Ok(seen);
     }
@@ -218,7 +222,7 @@ async fn settled(
             return Ok(None);
         }
         ui.detail(|| "What an error rests on has changed meanwhile: looking once more".to_owned());
-        look(open::live(global, ui).await?, options, policy, stop, ui).await.map(Some)
+        look(open::live(global, ui).await?, options, judge, stop, ui).await.map(Some)
     };
     let later = tokio::select! {
         later = confirmed => later,

@@ -12,6 +12,8 @@ mod interrupt;
 mod list;
 mod look;
 mod open;
+mod rule_files;
+mod rules;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -93,6 +95,7 @@ enum Command {
     Capture(capture::CaptureArgs),
     Explain(explain::ExplainArgs),
     List(list::ListArgs),
+    Rules(rules::RulesArgs),
 }
 
 /// Parses the arguments and runs the subcommand.
@@ -115,6 +118,7 @@ pub(crate) fn main() -> Exit {
         Command::Capture(args) => capture::run(args, &cli.global, ui),
         Command::Explain(args) => explain::run(args, ui),
         Command::List(args) => list::run(args, ui),
+        Command::Rules(args) => rules::run(args, ui),
     }
 }
 

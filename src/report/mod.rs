@@ -126,7 +126,11 @@ fn would_decide(open: &OpenQuestion) -> Option<String> {
         Why::NotSampled => "Run this again with `--all-nodes`.".to_owned(),
         Why::Masked(by) => format!("Cure {by} first; then this can be seen."),
         Why::TooEarly(_) => "Give it time: run this again with `--wait 5m`.".to_owned(),
-        Why::Unreachable(_) | Why::NotAsked(_) | Why::Unsupported(_) | Why::Unreadable(_) => {
+        Why::RuleFailed(_)
+        | Why::Unreachable(_)
+        | Why::NotAsked(_)
+        | Why::Unsupported(_)
+        | Why::Unreadable(_) => {
             return None;
         }
     })
