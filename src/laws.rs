@@ -9,6 +9,7 @@ mod edited;
 mod order;
 mod pages;
 mod proof;
+mod rules;
 mod shape;
 mod world;
 

@@ -61,13 +61,12 @@ impl Case {
             let rule =
                 rules.list.iter().find(|rule| rule.check().code == wanted || rule.check().name == wanted);
             let Some(rule) = rule else { continue };
-            self.compare(rule, expected, &rule.run(view), &mut shown);
+            Self::compare(rule, expected, &rule.run(view), &mut shown);
         }
         shown
     }
 
     fn compare(
-        &self,
         rule: &Rule,
         expected: &BTreeMap<String, Word>,
         results: &[(Subject, Outcome)],
@@ -176,14 +175,15 @@ fn is_plain(name: &str) -> bool {
 /// Whether an excerpt is of the shape of the evidence.
 pub(super) fn fits(json: &Json, shape: &'static Shape, path: &str) -> Result<(), String> {
     let sound = match shape {
-        Shape::Seen(_, inner) => return fits(json, inner, path),
         Shape::Optional(_) if json.is_null() => true,
-        Shape::Optional(inner) => return fits(json, inner, path),
+        Shape::Seen(_, inner) | Shape::Optional(inner) => return fits(json, inner, path),
         Shape::Bool => json.is_boolean(),
         Shape::Int => json.is_i64(),
         Shape::Text | Shape::TextUnless(..) => json.is_string(),
         Shape::Time => json.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok()),
-        Shape::Texts => json.as_object().is_some_and(|fields| fields.values().all(Json::is_string)),
+        Shape::Texts | Shape::SomeTexts(_) => {
+            json.as_object().is_some_and(|fields| fields.values().all(Json::is_string))
+        }
         Shape::List(inner) => {
             let Some(items) = json.as_array() else { return Err(format!("`{path}` is a list")) };
             for (index, item) in items.iter().enumerate() {
@@ -223,7 +223,7 @@ fn words(shape: &Shape) -> &'static str {
         Shape::Bool => "true or false",
         Shape::Int => "a whole number",
         Shape::Time => "a time such as 2026-01-31T12:00:00Z",
-        Shape::Texts => "a map of texts",
+        Shape::Texts | Shape::SomeTexts(_) => "a map of texts",
         _ => "a text",
     }
 }

@@ -66,16 +66,9 @@ impl<'e, 'b> Evaluator<'e, 'b> {
     }
 
     fn charge(&mut self, steps: u64) -> Result<(), Stop> {
-        match self.steps.checked_sub(steps) {
-            Some(left) => {
-                *self.steps = left;
-                Ok(())
-            }
-            None => {
-                *self.steps = 0;
-                Err(Stop::Budget)
-            }
-        }
+        let left = self.steps.checked_sub(steps);
+        *self.steps = left.unwrap_or(0);
+        left.map(drop).ok_or(Stop::Budget)
     }
 
     fn value(&mut self, expr: &Expr) -> Computed<'e> {
@@ -114,10 +107,18 @@ impl<'e, 'b> Evaluator<'e, 'b> {
             }
             Expr::Within(item, list) => {
                 let (item, list) = (self.value(item)?, self.value(list)?);
+                let mut open = None;
                 for other in self.items(&list)? {
-                    if self.compare(Comparison::Equal, &item, &other?)? {
-                        return Ok(Value::Bool(true));
+                    match other {
+                        Ok(other) if self.compare(Comparison::Equal, &item, &other)? => {
+                            return Ok(Value::Bool(true));
+                        }
+                        Ok(_) => {}
+                        Err(stop) => open = open.or(Some(stop)),
                     }
+                }
+                if let Some(stop) = open {
+                    return Err(stop);
                 }
                 Ok(Value::Bool(false))
             }
@@ -129,8 +130,8 @@ impl<'e, 'b> Evaluator<'e, 'b> {
                 Value::List(items) => length(items.len()),
                 Value::Data(data) => length(match data.json {
                     Json::Array(items) => items.len(),
-                    Json::Object(fields) => fields.len(),
-                    _ => return Err(mismatch()),
+                    Json::Object(fields) if !matches!(data.shape, Shape::SomeTexts(_)) => fields.len(),
+                    _ => return Err(Stop::Failed("how many there are was not seen".to_owned())),
                 }),
                 _ => Err(mismatch()),
             },
@@ -195,7 +196,7 @@ impl<'e, 'b> Evaluator<'e, 'b> {
 
     fn key(&mut self, map: &Expr, key: &Expr, path: &str) -> Result<Option<&'e str>, Stop> {
         let (map, key) = (self.object(map)?, self.text(key)?);
-        let found = map.json.get(key.as_str()).and_then(Json::as_str);
+        let found = map.text(&key)?;
         if self.proofs.is_some() {
             let quote = found.map_or("absent".to_owned(), |found| found.chars().take(300).collect());
             self.prove(map.from, &format!("{path}['{key}']"), quote);
@@ -255,21 +256,29 @@ impl<'e, 'b> Evaluator<'e, 'b> {
         let mut count = 0_i64;
         let mut kept = Vec::new();
         for item in self.items(&list)? {
-            let item = item?;
+            let goes_on = matches!(it.what, What::All | What::Exists);
+            let item = match item {
+                Ok(item) => item,
+                Err(stop) if goes_on => {
+                    open.get_or_insert(stop);
+                    continue;
+                }
+                Err(stop) => return Err(stop),
+            };
             self.variables.truncate(it.variable);
             self.variables.push(item.clone());
             let holds = match self.bool(&it.holds) {
                 Ok(holds) => holds,
                 Err(Stop::Budget) => return Err(Stop::Budget),
-                Err(stop) if matches!(it.what, What::All | What::Exists) => {
+                Err(stop) if goes_on => {
                     open.get_or_insert(stop);
                     continue;
                 }
                 Err(stop) => return Err(stop),
             };
             match it.what {
-                What::All if !holds => return self.leave(it, Value::Bool(false)),
-                What::Exists if holds => return self.leave(it, Value::Bool(true)),
+                What::All if !holds => return Ok(Value::Bool(false)),
+                What::Exists if holds => return Ok(Value::Bool(true)),
                 What::ExistsOne => count += i64::from(holds),
                 What::Filter | What::Map if holds => {
                     self.charge(4)?;
@@ -286,21 +295,14 @@ impl<'e, 'b> Evaluator<'e, 'b> {
             }
         }
         if let Some(stop) = open {
-            self.variables.truncate(it.variable);
             return Err(stop);
         }
-        let result = match it.what {
+        Ok(match it.what {
             What::All => Value::Bool(true),
             What::Exists => Value::Bool(false),
             What::ExistsOne => Value::Bool(count == 1),
             What::Filter | What::Map => Value::List(Rc::from(kept)),
-        };
-        self.leave(it, result)
-    }
-
-    fn leave(&mut self, it: &Loop, value: Value<'e>) -> Computed<'e> {
-        self.variables.truncate(it.variable);
-        Ok(value)
+        })
     }
 
     fn compare(&mut self, comparison: Comparison, one: &Value<'e>, other: &Value<'e>) -> Result<bool, Stop> {

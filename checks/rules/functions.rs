@@ -9,7 +9,7 @@ use super::net::{self, Cidr};
 use super::quantity::Quantity;
 use super::semver::Semver;
 use super::types::Kind;
-use super::value::{LONGEST_TEXT, Value};
+use super::value::{LONGEST_TEXT, Value, is_masked};
 use crate::evidence::Backend;
 
 /// A function, or one of several of the same name.
@@ -147,7 +147,11 @@ fn flag<'e>(arguments: &[Value<'e>]) -> Result<Value<'e>, String> {
     match arguments {
         [list, Value::Text(name)] => {
             let Some(list) = texts(list) else { return mismatch() };
-            text(Backend::flag(&list, name.trim_start_matches('-')).unwrap_or_default().to_owned())
+            let value = Backend::flag(&list, name.trim_start_matches('-')).unwrap_or_default();
+            if is_masked(value) {
+                return Err("the value of the flag was redacted".to_owned());
+            }
+            text(value.to_owned())
         }
         _ => mismatch(),
     }
@@ -160,6 +164,9 @@ fn join<'e>(arguments: &[Value<'e>]) -> Result<Value<'e>, String> {
         _ => return mismatch(),
     };
     let Some(list) = texts(list) else { return mismatch() };
+    if list.iter().any(|item| is_masked(item)) {
+        return Err("a text among them was redacted".to_owned());
+    }
     let mut joined = String::new();
     for (index, item) in list.iter().enumerate() {
         if joined.len() + item.len() + separator.len() > LONGEST_TEXT {

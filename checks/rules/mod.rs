@@ -35,6 +35,7 @@ pub use file::{API_VERSION, Word};
 pub use problem::Problem;
 pub use rule::Rule;
 pub use run::View;
+pub use value::NOT_KEPT;
 
 /// The largest file of rules, in bytes.
 pub const LARGEST_FILE: usize = 512 * 1024;

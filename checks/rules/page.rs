@@ -6,6 +6,11 @@ use std::fmt::Write as _;
 use super::file::Rule;
 use crate::evidence::Need;
 
+/// The name of a kind of observation.
+fn word(need: Need) -> Option<String> {
+    serde_json::to_value(need).ok()?.as_str().map(str::to_owned)
+}
+
 /// The page as the comment that a check's file begins with.
 pub(super) fn source(rule: &Rule, needs: &BTreeSet<Need>) -> String {
     let mut page = format!(
@@ -26,7 +31,7 @@ pub(super) fn source(rule: &Rule, needs: &BTreeSet<Need>) -> String {
         }
     }
     if !needs.is_empty() {
-        let names: Vec<String> = needs.iter().map(|need| format!("{need:?}")).collect();
+        let names: Vec<String> = needs.iter().filter_map(|need| word(*need)).collect();
         let _ = write!(page, "\nIt reads: {}.\n", names.join(", "));
     }
     let mut source = String::new();

@@ -45,7 +45,7 @@ fn kind(shape: &'static Shape) -> String {
         Shape::Text => "string".to_owned(),
         Shape::TextUnless(..) => "string, looked for".to_owned(),
         Shape::Time => "timestamp".to_owned(),
-        Shape::Texts => "map(string, string)".to_owned(),
+        Shape::Texts | Shape::SomeTexts(_) => "map(string, string)".to_owned(),
         Shape::List(inner) => format!("list of {}", kind(inner)),
         Shape::Object(object) => link(object),
         Shape::Optional(inner) => format!("{}, optional", kind(inner)),

@@ -57,6 +57,8 @@ pub enum Shape {
     Time,
     /// Texts by name, such as labels.
     Texts,
+    /// Texts by name of which not all are kept: what is not there was not seen.
+    SomeTexts(Need),
     /// Several of these.
     List(&'static Shape),
     /// An object.

@@ -81,5 +81,6 @@ fn nodes() -> Json {
 mod language;
 mod load;
 mod monsters;
+mod schema;
 mod unseen;
 mod view;

@@ -32,7 +32,7 @@ impl Type {
             Shape::Int => Self::Int,
             Shape::Text | Shape::TextUnless(..) => Self::Text,
             Shape::Time => Self::Time,
-            Shape::Texts => Self::Texts,
+            Shape::Texts | Shape::SomeTexts(_) => Self::Texts,
             Shape::List(inner) => Self::List(Box::new(Self::of(inner))),
             Shape::Object(object) => Self::Object(object),
             Shape::Optional(inner) | Shape::Seen(_, inner) => Self::of(inner),

@@ -129,6 +129,18 @@ impl<'e> Data<'e> {
         })
     }
 
+    /// The text of this name in a map.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&'e str>, Stop> {
+        match (self.json.get(name).and_then(Json::as_str), self.shape) {
+            (Some(text), _) => unmasked(text).map(Some),
+            (None, Shape::SomeTexts(need)) => {
+                let why = Why::NotAsked("not every flag is kept".to_owned());
+                Err(Stop::Unseen(Undecided { need: *need, why }))
+            }
+            (None, _) => Ok(None),
+        }
+    }
+
     /// The items of a list.
     pub(super) fn items(&self) -> &'e [Json] {
         self.json.as_array().map(Vec::as_slice).unwrap_or_default()
@@ -143,8 +155,24 @@ impl<'e> Data<'e> {
     }
 }
 
-fn text<'e>(text: &'e str) -> Value<'e> {
+fn text(text: &str) -> Value<'_> {
     Value::Text(Cow::Borrowed(text))
+}
+
+/// What stands in a text for what was not kept (`src/source/redact`).
+pub const NOT_KEPT: [&str; 2] = ["<redacted>", "<masked>"];
+
+/// Whether a part of a text was not kept.
+pub(super) fn is_masked(text: &str) -> bool {
+    NOT_KEPT.iter().any(|mark| text.contains(mark))
+}
+
+/// A text, unless a part of it was not kept.
+fn unmasked(text: &str) -> Result<&str, Stop> {
+    if is_masked(text) {
+        return Err(Stop::Failed("it reads a text that was redacted".to_owned()));
+    }
+    Ok(text)
 }
 
 fn unreadable() -> Stop {
@@ -174,20 +202,22 @@ pub(super) fn read<'e>(json: &'e Json, shape: &'static Shape, from: Option<Reque
         Shape::Optional(_) => Err(Stop::Absent),
         Shape::Bool => json.as_bool().map(Value::Bool).ok_or_else(unreadable),
         Shape::Int => json.as_i64().map(Value::Int).ok_or_else(unreadable),
-        Shape::Text => json.as_str().map(text).ok_or_else(unreadable),
+        Shape::Text => json.as_str().ok_or_else(unreadable).and_then(unmasked).map(text),
         Shape::TextUnless(unknown, need) => match json.as_str() {
             Some(word) if word == *unknown => Err(Stop::Unseen(Undecided {
                 need: *need,
                 why: Why::Unsupported("nothing that was seen tells".to_owned()),
             })),
-            Some(word) => Ok(text(word)),
+            Some(word) => unmasked(word).map(text),
             None => Err(unreadable()),
         },
         Shape::Time => {
             let time = json.as_str().and_then(|text| text.parse().ok());
             time.map(Value::Time).ok_or_else(unreadable)
         }
-        Shape::List(_) | Shape::Texts | Shape::Object(_) => Ok(Value::Data(Data { json, shape, from })),
+        Shape::List(_) | Shape::Texts | Shape::SomeTexts(_) | Shape::Object(_) => {
+            Ok(Value::Data(Data { json, shape, from }))
+        }
     }
 }
 
@@ -214,7 +244,7 @@ impl Value<'_> {
             Self::Ip(ip) => ip.to_string(),
             Self::Data(data) => match data.json {
                 Json::Array(items) if items.is_empty() => "none".to_owned(),
-                Json::Array(items) if items.iter().all(Json::is_string) && items.len() <= 5 => {
+                Json::Array(items) if items.iter().all(Json::is_string) && items.len() <= 20 => {
                     let items: Vec<&str> = items.iter().filter_map(Json::as_str).collect();
                     items.join(", ").chars().take(300).collect()
                 }

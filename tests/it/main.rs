@@ -6,4 +6,5 @@ mod generated;
 mod hostile;
 mod program;
 mod replay;
+mod rules;
 mod tree;

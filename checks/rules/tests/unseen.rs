@@ -73,6 +73,36 @@ fn a_word_that_says_unknown_was_not_seen() {
 }
 
 #[test]
+fn what_was_not_kept_was_not_seen() {
+    let evidence = json!({
+        "backend": {"args": ["--secret=<redacted>", "--metric-resolution=15s", "a <masked>"]},
+        "front_proxy": {"apiserver_flags": {"profiling": "false"}},
+    });
+    for condition in [
+        "flag(backend.args, 'secret') == ''",
+        "flag(backend.args, 'secret') != ''",
+        "backend.args.join(' ') == ''",
+        "backend.args.exists(a, a == '--x')",
+        "'--x' in backend.args",
+        "backend.args[0] == '--secret'",
+        "'audit-log-path' in front_proxy.apiserver_flags",
+        "size(front_proxy.apiserver_flags) == 1",
+        "has(front_proxy.apiserver_flags.audit)",
+        "front_proxy.apiserver_flags['audit-log-path'] == ''",
+    ] {
+        assert_eq!(result("cluster", condition, &evidence), "undecided", "{condition}");
+    }
+    for condition in [
+        "flag(backend.args, 'metric-resolution') == '15s'",
+        "backend.args.exists(a, a == '--metric-resolution=15s')",
+        "front_proxy.apiserver_flags.profiling == 'false'",
+        "size(backend.args) == 3",
+    ] {
+        assert_eq!(result("cluster", condition, &evidence), "fail", "{condition}");
+    }
+}
+
+#[test]
 fn what_is_absent_has_to_be_asked_for() {
     let results = outcomes("nodes", "node.pod_cidr.startsWith('10.')", &nodes());
     let Outcome::Undecided(missing) = &results[0].1 else { panic!("{results:?}") };

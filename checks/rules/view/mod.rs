@@ -31,7 +31,12 @@ macro_rules! object {
     (@key $field:ident) => { stringify!($field) };
 }
 
-use Shape::{Bool, Int, List, Optional, Seen, Text, TextUnless, Texts, Time};
+mod hpas;
+mod nodes;
+
+use Shape::{Bool, Int, List, Optional, Seen, SomeTexts, Text, TextUnless, Texts, Time};
+use hpas::HPA;
+use nodes::{CERTIFICATE, NODE};
 
 const TEXTS: Shape = List(&Text);
 const CERTIFICATES: Shape = List(&Shape::Object(&CERTIFICATE));
@@ -276,97 +281,11 @@ object! {
 }
 
 object! {
-    /// A node and its kubelet.
-    NODE "Node" Fields {
-        name: Text, "Its name.";
-        ready: Bool, "The `Ready` condition is `True`.";
-        created: Time, "When it was created.";
-        addresses: List(&Shape::Object(&ADDRESS)), "Its addresses, in the order of `status.addresses`.";
-        kubelet_port: Int, "The port that its kubelet announces; 0 when it announces none.";
-        os: Text, "`linux` or `windows`.";
-        kubelet_version: Text, "The kubelet's version, such as `v1.36.2`.";
-        labels: Texts, "Its labels.";
-        pod_cidr: Optional(&Text), "The pods' address range on this node.";
-        dial: Seen(Need::Pods, &Optional(&Shape::Object(&DIAL))), "What metrics-server dials.";
-        handshake: Seen(Need::KubeletHandshake, &Shape::Object(&HANDSHAKE)), "What that port answers to a TLS handshake.";
-        anonymous: Seen(Need::KubeletAnonymous, &Int), "The status of `GET /healthz` there without a credential.";
-        configz: Seen(Need::Configz, &Shape::Object(&KUBELET_CONFIG)), "The kubelet's running configuration.";
-        api_server_alert: Seen(Need::Configz, &Optional(&Text)),
-            "The TLS alert that kube-apiserver got when it dialled this kubelet for us.";
-        csrs: Seen(Need::Csrs, &List(&Shape::Object(&CSR))), "The kubelet's requests for a serving certificate, newest first.";
-        scrape_log: Seen(Need::Logs, &Optional(&Shape::Object(&LOG))), "What metrics-server last said about this node in its log.";
-    }
-}
-
-object! {
-    /// One entry of a node's `status.addresses`.
-    ADDRESS "Address" Fields {
-        kind: Text, "`InternalIP`, `ExternalIP`, `Hostname`, ...";
-        address: Text, "The address.";
-    }
-}
-
-object! {
-    /// An address and a port.
-    DIAL "Dial" Tuple {
-        address: Text, "The address.";
-        port: Int, "The port.";
-    }
-}
-
-object! {
-    /// What a port answers to a TLS handshake.
-    HANDSHAKE "Handshake" Variants {
-        kind: Text, "`certificates`, `alert` or `not_tls`.";
-        certificates: Optional(&CERTIFICATES), "`certificates`: what it presented, leaf first.";
-        alert: Optional(&Text), "`alert`: the TLS alert with which it broke the handshake off.";
-    }
-}
-
-object! {
-    /// A certificate.
-    CERTIFICATE "Certificate" Certificate {
-        subject: Text, "Its subject, such as `CN=system:node:n1, O=system:nodes`.";
-        issuer: Text, "Its issuer.";
-        names: TEXTS, "The DNS names and IP addresses of its subject alternative name.";
-        not_before: Time, "The first moment of its validity.";
-        not_after: Time, "The last moment of its validity.";
-        is_ca: Bool, "Whether it may sign others.";
-        key_algorithm: Text, "`RSA`, `EC`, `Ed25519` or the object identifier of another.";
-        key_bits: Int, "The size of its key in bits; 0 where that cannot be told.";
-    }
-}
-
-object! {
-    /// A kubelet's running configuration.
-    KUBELET_CONFIG "KubeletConfig" Fields {
-        webhook_authentication: Bool, "`authentication.webhook.enabled`.";
-        anonymous: Bool, "`authentication.anonymous.enabled`.";
-        authorization_mode: Text, "`authorization.mode`.";
-        server_tls_bootstrap: Bool, "`serverTLSBootstrap`.";
-        tls_cert_file: Text, "`tlsCertFile`.";
-        port: Int, "`port`.";
-        read_only_port: Int, "`readOnlyPort`; 0 when it is off.";
-    }
-}
-
-object! {
-    /// A request of a kubelet for a serving certificate.
-    CSR "CertificateSigningRequest" Fields {
-        name: Text, "The object's name.";
-        created: Time, "When it was made.";
-        state: Text, "`pending`, `approved`, `issued`, `denied` or `failed`.";
-        detail: Text, "The reason and message of the condition that decided it.";
-        certificate: Optional(&Shape::Object(&CERTIFICATE)), "The issued certificate.";
-    }
-}
-
-object! {
     /// The aggregation layer's identity.
     FRONT_PROXY "FrontProxy" Fields {
         auth_config: Seen(Need::AuthConfig, &Optional(&Shape::Object(&AUTH_CONFIG))),
             "The ConfigMap `kube-system/extension-apiserver-authentication`.";
-        apiserver_flags: Seen(Need::ApiServerFlags, &Texts), "The catalogued flags of kube-apiserver, by name without dashes.";
+        apiserver_flags: Seen(Need::ApiServerFlags, &SomeTexts(Need::ApiServerFlags)), "Flags of kube-apiserver, by name without dashes; not all are kept, so that one that is not there was not seen.";
         anonymous_access: Seen(Need::AnonymousAccess, &Text),
             "What a caller without a credential may do: `everything`, `something`, `nothing`; `off` when turned away.";
         anonymous_bindings: Seen(Need::AnonymousBindings, &List(&Shape::Object(&BINDING))),
@@ -417,66 +336,5 @@ object! {
         node: Text, "The node.";
         timestamp: Time, "When the kubelet took the sample.";
         window_s: Int, "The window that the CPU rate was taken over, in seconds.";
-    }
-}
-
-object! {
-    /// A HorizontalPodAutoscaler.
-    HPA "HorizontalPodAutoscaler" Fields {
-        namespace: Text, "Its namespace.";
-        name: Text, "Its name.";
-        created: Time, "When it was created.";
-        target: Shape::Object(&TARGET), "`spec.scaleTargetRef`.";
-        metrics: List(&Shape::Object(&METRIC)), "`spec.metrics`.";
-        conditions: List(&Shape::Object(&CONDITION)), "`status.conditions`.";
-        scale: Seen(Need::HpaTarget, &Optional(&Shape::Object(&SCALE))), "The scale of its target; absent when there is no such object.";
-        pods: Seen(Need::HpaPods, &List(&Shape::Object(&HPA_POD))), "The pods that the target's selector matches.";
-    }
-}
-
-object! {
-    /// What an autoscaler scales.
-    TARGET "Target" Tuple {
-        api_version: Text, "Such as `apps/v1`.";
-        kind: Text, "Such as `Deployment`.";
-        name: Text, "Its name.";
-    }
-}
-
-object! {
-    /// One entry of `spec.metrics`.
-    METRIC "Metric" Fields {
-        source: Text, "`Resource`, `ContainerResource`, `Pods`, `Object` or `External`.";
-        name: Text, "`cpu`, `memory`, or the metric's name.";
-        container: Optional(&Text), "For `ContainerResource`: the container.";
-        utilization: Bool, "Whether the target is a percentage of the request.";
-    }
-}
-
-object! {
-    /// The scale subresource of a target.
-    SCALE "Scale" Fields {
-        replicas: Int, "`spec.replicas`.";
-        selector: Text, "`status.selector`.";
-    }
-}
-
-object! {
-    /// A pod of an autoscaler's target.
-    HPA_POD "TargetPod" Fields {
-        name: Text, "Its name.";
-        node: Optional(&Text), "Its node.";
-        phase: Text, "`status.phase`.";
-        created: Time, "When it was created.";
-        containers: List(&Shape::Object(&CONTAINER)), "The containers whose requests count.";
-        pod_requests: TEXTS, "Resources with a pod-level request.";
-    }
-}
-
-object! {
-    /// A container whose requests count.
-    CONTAINER "Container" Fields {
-        name: Text, "Its name.";
-        requests: TEXTS, "The resources that it requests.";
     }
 }
