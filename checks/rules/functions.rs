@@ -41,7 +41,7 @@ impl Function {
 pub(super) const SPECIAL: &[(&str, &str)] = &[
     (
         "has(x.field): bool",
-        "Whether an optional field is there. Where it was not seen, the result is undecided.",
+        "Whether an optional field is there; `has(registration)` asks for a name of the first table. Where it was not seen, the result is undecided.",
     ),
     ("list.all(x, bool): bool", "Whether it holds for all items."),
     ("list.exists(x, bool): bool", "Whether it holds for any item."),

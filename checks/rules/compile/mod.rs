@@ -145,6 +145,14 @@ impl Typed {
     }
 }
 
+/// Whether the field is there, instead of what stands in it.
+fn asked(typed: Typed) -> Typed {
+    match typed.expr {
+        Expr::Field(access) => Typed::new(Expr::Has(access), Type::Bool),
+        expr => Typed { expr, ..typed },
+    }
+}
+
 struct Compiler<'t> {
     text: &'t str,
     source: SourceInfo,
@@ -266,10 +274,7 @@ impl Compiler<'_> {
                     });
                 };
                 let typed = self.access(of.expr, object, field, path);
-                match typed.expr {
-                    Expr::Field(access) if test => Ok(Typed::new(Expr::Has(access), Type::Bool)),
-                    expr => Ok(Typed { expr, ..typed }),
-                }
+                Ok(if test { asked(typed) } else { typed })
             }
             Type::Texts => {
                 let key = Box::new(Expr::Text(Arc::from(select.field.as_str())));
@@ -351,6 +356,11 @@ impl Compiler<'_> {
             (op::IN, None, [item, list]) => self.within(ast, item, list),
             ("has", None, [one]) => match &one.expr {
                 Ast::Select(select) => self.select(one, select, true),
+                // The names that every expression knows are fields of the evidence.
+                Ast::Ident(name) => match EVIDENCE.field(name) {
+                    Some(field) => Ok(asked(self.access(Expr::Evidence, &EVIDENCE, field, name.clone()))),
+                    None => Err(self.wrong(ast, "`has()` asks for a field: `has(x.field)`")),
+                },
                 _ => Err(self.wrong(ast, "`has()` asks for a field: `has(x.field)`")),
             },
             ("size", None, [one]) | ("size", Some(one), []) => {

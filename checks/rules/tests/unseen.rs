@@ -103,6 +103,17 @@ fn what_was_not_kept_was_not_seen() {
 }
 
 #[test]
+fn what_stands_at_the_top_can_be_asked_for_too() {
+    assert_eq!(result("cluster", "has(registration)", &json!({"registration": null})), "pass");
+    assert_eq!(
+        result("cluster", "has(registration)", &json!({"registration": {"has_ca_bundle": true}})),
+        "fail"
+    );
+    assert_eq!(result("cluster", "has(registration)", &json!({})), "undecided");
+    assert_eq!(result("cluster", "registration.has_ca_bundle", &json!({"registration": null})), "undecided");
+}
+
+#[test]
 fn what_is_absent_has_to_be_asked_for() {
     let results = outcomes("nodes", "node.pod_cidr.startsWith('10.')", &nodes());
     let Outcome::Undecided(missing) = &results[0].1 else { panic!("{results:?}") };
