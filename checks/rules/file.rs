@@ -215,6 +215,14 @@ impl Word {
     }
 }
 
+impl Rule {
+    /// How long its expressions are.
+    pub(super) fn length(&self) -> usize {
+        let all = [&self.when, &self.fails, &self.pass, &self.detail];
+        all.into_iter().flatten().map(|expression| expression.value.len()).sum()
+    }
+}
+
 /// Reads a file. Anchors and aliases are not needed, and not taken.
 pub(super) fn read(name: &str, text: &str) -> Result<File, Problem> {
     let options = serde_saphyr::options! {

@@ -41,6 +41,8 @@ pub use value::NOT_KEPT;
 pub const LARGEST_FILE: usize = 512 * 1024;
 /// How many rules there may be.
 pub const MOST_RULES: usize = 200;
+/// How many bytes all expressions together may have: reading them is what takes time.
+pub const MOST_CEL: usize = 128 * 1024;
 /// How many cases there may be.
 pub const MOST_CASES: usize = 1_000;
 /// How many problems are told of.
@@ -96,6 +98,7 @@ fn load(files: &[Text]) -> Result<Rules, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     let mut written = Vec::new();
+    let mut cel = 0;
     for text in files {
         if text.text.len() > LARGEST_FILE {
             problems.push(Problem::of_file(&text.name, format!("it has more than {LARGEST_FILE} bytes")));
@@ -116,6 +119,17 @@ fn load(files: &[Text]) -> Result<Rules, Vec<Problem>> {
             let many = rules.list.len() + problems.len() + reader.problems.len();
             if many >= MOST_RULES {
                 reader.complain(&written.code, format!("there are more than {MOST_RULES} rules"));
+                break;
+            }
+            cel += written.length();
+            if cel > MOST_CEL {
+                reader.complain(
+                    &written.code,
+                    format!("the expressions of all rules have more than {MOST_CEL} bytes"),
+                );
+                break;
+            }
+            if many > rules.list.len() + MOST_PROBLEMS {
                 break;
             }
             for value in [&written.code, &written.name] {

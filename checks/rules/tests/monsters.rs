@@ -158,6 +158,11 @@ fn there_are_not_more_rules_than_the_limit() {
         load(&text(super::super::MOST_RULES)).expect("as many as may be").list.len(),
         super::super::MOST_RULES
     );
+    let long = format!("node.name == '{}'", "x".repeat(1_900));
+    let long = text(80).replace("node.ready", &long);
+    assert!(
+        load(&long).map(|_| ()).expect_err("too long")[0].message.contains("the expressions of all rules")
+    );
     assert!(
         load(&text(super::super::MOST_RULES + 1)).map(|_| ()).expect_err("too many")[0]
             .message
