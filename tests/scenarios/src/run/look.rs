@@ -38,9 +38,7 @@ pub(super) fn look(cluster: &Cluster, plan: &Plan, scenario: &Scenario, look: &L
         .verify(code, &document)
         .map_err(anyhow::Error::msg)
         .with_context(|| format!("look {} ({} from {vantage:?})", look.name, look.user))
-        .map_err(|error| {
-            anyhow::anyhow!("{error:#}\n{}\nrecording: {}", report(plan, &fresh), fresh.display())
-        })?;
+        .map_err(|error| anyhow::anyhow!("{error:#}\n{}\nrecording: {}", report(plan, &fresh), fresh.display()))?;
     replays_alike(plan, &fresh, &printed)?;
     if plan.record {
         let target = recording(scenario, look);
@@ -54,8 +52,7 @@ pub(super) fn look(cluster: &Cluster, plan: &Plan, scenario: &Scenario, look: &L
 /// The report of a look for a person, who may see no more of a failure than what was printed.
 fn report(plan: &Plan, recording: &std::path::Path) -> String {
     let output = Command::new(&plan.program).args(["check", "--replay"]).arg(recording).output();
-    output
-        .map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
+    output.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The recording of a look gives the same bytes as the look.
