@@ -96,7 +96,7 @@ pub(crate) fn judge(chain: &[String], roots: &[String], address: &str, now: Time
     })
 }
 
-fn time(seconds: i64) -> Option<Timestamp> {
+pub(crate) fn time(seconds: i64) -> Option<Timestamp> {
     Timestamp::from_second(seconds).ok()
 }
 
@@ -106,7 +106,7 @@ fn common_name(certificate: &X509Certificate<'_>) -> String {
 }
 
 /// The DNS names and IP addresses of the subject alternative name.
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+pub(crate) fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
     extension
         .value

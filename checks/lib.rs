@@ -18,6 +18,7 @@ pub mod plan;
 mod refusal;
 mod registration;
 pub mod registry;
+pub mod rules;
 mod service;
 mod support;
 mod workload;

@@ -10,6 +10,7 @@ mod order;
 mod pages;
 mod proof;
 mod refused;
+mod rules;
 mod shape;
 mod world;
 

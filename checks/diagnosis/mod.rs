@@ -12,6 +12,7 @@ use crate::check::{
     Certainty, Check, Finding, Hop, Kind, Outcome, Remedy, Severity, Step, Subject, Undecided,
 };
 use crate::evidence::{Evidence, Mode};
+use crate::rules::{Rule, Rules, View};
 
 pub use autoscalers::{AutoscalerVerdict, MetricOutcome, MetricVerdict, Reason};
 pub(crate) use verdict::fresh_s;
@@ -131,9 +132,26 @@ impl std::fmt::Debug for CheckRef {
 /// Runs `checks` over the evidence and judges the results.
 #[must_use]
 pub fn diagnose(checks: &'static [Check], evidence: &Evidence, policy: Policy) -> Diagnosis {
-    let reports: Vec<CheckReport> =
+    diagnose_with(checks, &Rules::default(), evidence, policy)
+}
+
+/// The same, with the rules of the user behind the checks.
+#[must_use]
+pub fn diagnose_with(
+    checks: &'static [Check],
+    rules: &Rules,
+    evidence: &Evidence,
+    policy: Policy,
+) -> Diagnosis {
+    let mut reports: Vec<CheckReport> =
         checks.iter().filter(|check| applies(check, evidence)).map(|check| look(check, evidence)).collect();
-    let judged = explain::explain(&reports, evidence);
+    reports.extend(by_rules(rules, evidence));
+    let mut judged = explain::explain(&reports, evidence);
+    for cause in &mut judged.root_causes {
+        if let Some(rule) = rules.get(cause.check.code) {
+            cause.remedies = rule.remedies(&cause.findings);
+        }
+    }
     let undecided = verdict::open_questions(&reports, evidence);
     let verdict = verdict::verdict(&reports, &judged, &undecided, policy);
     let autoscalers = autoscalers::verdicts(&reports, evidence);
@@ -153,6 +171,25 @@ pub fn diagnose(checks: &'static [Check], evidence: &Evidence, policy: Policy) -
 fn applies(check: &Check, evidence: &Evidence) -> bool {
     let below = evidence.mode == Mode::Gate && evidence.gate.pipeline && check.hop != Hop::Hpa;
     check.modes.contains(&evidence.mode) || (below && check.modes.contains(&Mode::Installed))
+}
+
+/// What the rules come to.
+fn by_rules(rules: &Rules, evidence: &Evidence) -> Vec<CheckReport> {
+    let applies = |rule: &&Rule| rule.check().modes.contains(&evidence.mode);
+    if !rules.list.iter().any(|rule| applies(&rule)) {
+        return Vec::new();
+    }
+    let view = View::new(evidence);
+    let mut reports = Vec::new();
+    for rule in rules.list.iter().filter(applies) {
+        let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rule.run(&view)));
+        let (results, panic) = match looked {
+            Ok(results) => (results, None),
+            Err(payload) => (Vec::new(), Some(panic_text(&*payload))),
+        };
+        reports.push(CheckReport { check: rule.check(), results, panic });
+    }
+    reports
 }
 
 /// Runs one check; its panic costs its own results only.

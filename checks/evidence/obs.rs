@@ -96,6 +96,8 @@ pub enum Why {
     TooEarly(String),
     /// Only what runs after the deploy can show it.
     Deferred(String),
+    /// A rule of the user cannot be evaluated on what was seen.
+    RuleFailed(String),
 }
 
 impl std::fmt::Display for Why {
@@ -113,6 +115,7 @@ impl std::fmt::Display for Why {
             Self::Masked(by) => write!(f, "hidden by {by}"),
             Self::Deferred(what) => write!(f, "only the deploy will show: {what}"),
             Self::TooEarly(what) => write!(f, "too early to tell: {what}"),
+            Self::RuleFailed(why) => write!(f, "the rule cannot be evaluated: {why}"),
         }
     }
 }

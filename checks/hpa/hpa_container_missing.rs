@@ -253,6 +253,7 @@ mod tests {
             name: "web-1".to_owned(),
             node: None,
             phase: "Running".to_owned(),
+            ready: true,
             created: jiff::Timestamp::UNIX_EPOCH,
             labels: [("pod-template-hash".to_owned(), "abc".to_owned())].into(),
             owner: Some(("ReplicaSet".to_owned(), "web-abc".to_owned())),

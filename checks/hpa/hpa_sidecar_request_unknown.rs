@@ -201,6 +201,7 @@ mod tests {
             name: "web-1".to_owned(),
             node: None,
             phase: "Running".to_owned(),
+            ready: true,
             created: jiff::Timestamp::UNIX_EPOCH,
             labels: [].into(),
             owner: None,

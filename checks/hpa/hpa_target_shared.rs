@@ -177,6 +177,8 @@ mod tests {
             created: jiff::Timestamp::UNIX_EPOCH,
             target: ("apps/v1".to_owned(), "Deployment".to_owned(), target.to_owned()),
             metrics: Vec::new(),
+            spec: crate::plan::HpaSpec::read("autoscaling/v2", &json!({})),
+            filled: Vec::new(),
             conditions: Vec::new(),
             scale: scale(selector),
             pods: Obs::unseen(Need::HpaPods, [], Why::NotRecorded),

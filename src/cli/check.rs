@@ -13,6 +13,7 @@ use super::failure::{Failure, Kind};
 use super::look::Seen;
 use super::observe::{self, Wanted};
 use super::output::{Named, Output, OutputParser, Outputs};
+use super::rules::RuleArgs;
 use super::{bug, duration, files, look, open, output};
 use crate::collect::{CollectOptions, KubeletLook};
 use crate::exit::Exit;
@@ -36,6 +37,8 @@ pub(super) struct CheckArgs {
     wait: Option<Duration>,
     #[command(flatten)]
     judgement: Judgement,
+    #[command(flatten)]
+    rules: RuleArgs,
     #[command(flatten)]
     scope: Scope,
 }
@@ -232,9 +235,11 @@ fn refuse_contradictions(args: &CheckArgs, global: &Global) -> Result<(), Failur
 }
 
 async fn seen(args: &CheckArgs, global: &Global, ui: Ui) -> Result<Seen, Failure> {
+    let rules = args.rules.load()?;
     let wanted = |options| Wanted {
         options,
         policy: args.judgement.policy(),
+        rules,
         allow_undecided: args.judgement.allow_undecided,
         wait: args.wait,
     };

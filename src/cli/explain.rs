@@ -5,6 +5,7 @@ use clap::Args;
 use checks::check::Check;
 
 use super::failure::{Failure, Kind, no_output};
+use super::rules::RuleArgs;
 use crate::exit::Exit;
 use crate::report::{catalogue, clean};
 use crate::ui::Ui;
@@ -15,21 +16,26 @@ pub(super) struct ExplainArgs {
     /// The code or the name of a check, as the report prints them
     #[arg(value_name = "CODE|NAME")]
     check: String,
+    #[command(flatten)]
+    rules: RuleArgs,
 }
 
 pub(super) fn run(args: &ExplainArgs, ui: Ui) -> Exit {
-    let checks = super::catalogue();
+    match print(args, ui) {
+        Ok(()) => Exit::Clean,
+        Err(failure) => failure.tell(ui),
+    }
+}
+
+fn print(args: &ExplainArgs, ui: Ui) -> Result<(), Failure> {
+    let checks = args.rules.checks()?;
     let wanted = args.check.trim();
     let found = checks
         .iter()
         .find(|check| check.code.eq_ignore_ascii_case(wanted) || check.name.eq_ignore_ascii_case(wanted));
-    let result = match found {
+    match found {
         Some(check) => ui.out(&clean(&catalogue::page(check))).map_err(|error| no_output(&error)),
-        None => Err(unknown(wanted, checks)),
-    };
-    match result {
-        Ok(()) => Exit::Clean,
-        Err(failure) => failure.tell(ui),
+        None => Err(unknown(wanted, &checks)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use checks::evidence::{Manifests, Mode};
+use checks::rules::Rules;
 use clap::Args;
 use jiff::Timestamp;
 
@@ -137,6 +138,7 @@ async fn seen(args: &GateArgs, global: &Global, manifests: Manifests, ui: Ui) ->
     let wanted = Wanted {
         options,
         policy: args.judgement.policy(),
+        rules: Rules::default(),
         allow_undecided: args.judgement.allow_undecided,
         wait: args.wait,
     };

@@ -2,9 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
-use super::failure::no_output;
+use super::failure::{Failure, no_output};
+use super::rules::RuleArgs;
 use crate::exit::Exit;
-use crate::report::catalogue;
+use crate::report::{catalogue, clean};
 use crate::ui::Ui;
 
 /// List all checks
@@ -13,6 +14,8 @@ pub(super) struct ListArgs {
     /// How to print them
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
+    #[command(flatten)]
+    rules: RuleArgs,
 }
 
 /// How the list is printed.
@@ -25,12 +28,17 @@ enum Format {
 }
 
 pub(super) fn run(args: &ListArgs, ui: Ui) -> Exit {
-    let written = match args.output {
-        Format::Table => ui.out(&catalogue::table(super::catalogue())),
-        Format::Json => Ui::out_bytes(catalogue::json(super::catalogue()).as_bytes()),
-    };
-    match written {
+    match print(args, ui) {
         Ok(()) => Exit::Clean,
-        Err(error) => no_output(&error).tell(ui),
+        Err(failure) => failure.tell(ui),
     }
+}
+
+fn print(args: &ListArgs, ui: Ui) -> Result<(), Failure> {
+    let checks = args.rules.checks()?;
+    let written = match args.output {
+        Format::Table => ui.out(&clean(&catalogue::table(&checks))),
+        Format::Json => Ui::out_bytes(catalogue::json(&checks).as_bytes()),
+    };
+    written.map_err(|error| no_output(&error))
 }

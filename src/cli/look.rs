@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use checks::diagnosis::{Diagnosis, Policy, diagnose};
+use checks::diagnosis::{Diagnosis, Policy, diagnose_with};
 use checks::evidence::{Evidence, Mode};
+use checks::rules::Rules;
 
 use super::failure::{Failure, Kind};
 use super::interrupt::Interrupt;
@@ -32,16 +33,25 @@ pub(super) struct Seen {
     pub(super) interrupted: bool,
 }
 
+/// What the evidence is judged by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judge<'r> {
+    /// What counts as a failure.
+    pub(super) policy: Policy,
+    /// The rules of the user, behind the checks.
+    pub(super) rules: &'r Rules,
+}
+
 /// Looks once.
 pub(super) async fn look(
     source: Source,
     options: &CollectOptions,
-    policy: Policy,
+    judge: Judge<'_>,
     stop: &Interrupt,
     ui: Ui,
 ) -> Result<Seen, Failure> {
     let (source, evidence, interrupted) = gather(source, options, stop, ui).await?;
-    let diagnosis = diagnose(super::catalogue(), &evidence, policy);
+    let diagnosis = diagnose_with(super::catalogue(), judge.rules, &evidence, judge.policy);
     Ok(Seen { source, evidence, diagnosis, arguments: arguments(options), interrupted })
 }
 

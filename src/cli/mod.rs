@@ -15,6 +15,8 @@ mod look;
 mod observe;
 mod open;
 mod output;
+mod rule_files;
+mod rules;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -99,6 +101,7 @@ enum Command {
     Capture(capture::CaptureArgs),
     Explain(explain::ExplainArgs),
     List(list::ListArgs),
+    Rules(rules::RulesArgs),
 }
 
 /// Parses the arguments and runs the subcommand.
@@ -123,6 +126,7 @@ pub(crate) fn main() -> Exit {
         Command::Capture(args) => capture::run(args, &cli.global, ui),
         Command::Explain(args) => explain::run(args, ui),
         Command::List(args) => list::run(args, ui),
+        Command::Rules(args) => rules::run(args, ui),
     }
 }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use checks::diagnosis::Policy;
+use checks::rules::Rules;
 use tokio::time::Instant;
 
 use super::Global;
 use super::failure::{Failure, Kind};
 use super::interrupt::Interrupt;
-use super::look::{Seen, interrupted, look};
+use super::look::{Judge, Seen, interrupted, look};
 use super::{confirm, open};
 use crate::collect::CollectOptions;
 use crate::exit::Exit;
@@ -24,6 +25,8 @@ pub(super) struct Wanted {
     pub(super) options: CollectOptions,
     /// What counts as a failure.
     pub(super) policy: Policy,
+    /// The user's own checks.
+    pub(super) rules: Rules,
     /// Whether an undecided verdict is good enough.
     pub(super) allow_undecided: bool,
     /// Look again until nothing is found or this time is up.
@@ -31,6 +34,10 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    fn judge(&self) -> Judge<'_> {
+        Judge { policy: self.policy, rules: &self.rules }
+    }
+
     /// Whether looking again could come to something better. What only the deploy can show has not been seen yet.
     fn is_worth_another(&self, seen: &Seen) -> bool {
         let deferred = |verdict: &checks::diagnosis::AutoscalerVerdict| {
@@ -44,7 +51,7 @@ impl Wanted {
 /// Looks at something that does not change: a recording, or manifests alone.
 pub(super) async fn once(source: Source, wanted: &Wanted, ui: Ui) -> Result<Seen, Failure> {
     let stop = Interrupt::listen().await;
-    look(source, &wanted.options, wanted.policy, &stop, ui).await
+    look(source, &wanted.options, wanted.judge(), &stop, ui).await
 }
 
 /// Looks at the cluster of the kubeconfig, again and again if that is wanted.
@@ -80,8 +87,8 @@ pub(super) async fn live(wanted: &Wanted, global: &Global, ui: Ui) -> Result<See
 
 /// Looks, and looks again when what an error rests on has changed meanwhile.
 async fn settled(wanted: &Wanted, global: &Global, stop: &Interrupt, ui: Ui) -> Result<Seen, Failure> {
-    let (options, policy) = (&wanted.options, wanted.policy);
-    let seen = look(connected(global, stop, ui).await?, options, policy, stop, ui).await?;
+    let (options, judge) = (&wanted.options, wanted.judge());
+    let seen = look(connected(global, stop, ui).await?, options, judge, stop, ui).await?;
     if !confirm::is_due(&seen) {
         return Ok(seen);
     }
@@ -91,7 +98,7 @@ async fn settled(wanted: &Wanted, global: &Global, stop: &Interrupt, ui: Ui) -> 
             return Ok(None);
         }
         ui.detail(|| "What an error rests on has changed meanwhile: looking once more".to_owned());
-        look(open::live(global, ui).await?, options, policy, stop, ui).await.map(Some)
+        look(open::live(global, ui).await?, options, judge, stop, ui).await.map(Some)
     };
     let later = tokio::select! {
         later = confirmed => later,

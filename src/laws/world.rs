@@ -304,7 +304,7 @@ fn is_seen(look: &Value) -> bool {
 }
 
 /// The document without what these pointers lead to.
-fn hide(document: &Value, pointers: &[String]) -> Value {
+pub(super) fn hide(document: &Value, pointers: &[String]) -> Value {
     let mut rest = document.clone();
     for pointer in pointers {
         if let Some(look) = rest.pointer_mut(&format!("{pointer}/look")).filter(|look| is_seen(look)) {
@@ -320,7 +320,7 @@ pub(super) fn nothing(document: &Value) -> Value {
 }
 
 /// What to hide of a recording, each with its words: every single thing, every kind of thing, and random subsets.
-fn subsets(name: &str, document: &Value) -> Vec<(String, Vec<String>)> {
+pub(super) fn subsets(name: &str, document: &Value) -> Vec<(String, Vec<String>)> {
     let seen: Vec<Place> = places(document).into_iter().filter(|place| place.is_seen).collect();
     let mut subsets: Vec<(String, Vec<String>)> =
         seen.iter().map(|place| (place.pointer.clone(), vec![place.pointer.clone()])).collect();

@@ -181,7 +181,11 @@ fn would_decide(open: &OpenQuestion) -> Option<String> {
         Why::Deferred(_) => {
             "Look again after the deploy: `metrics-preflight gate --live --wait 7m`.".to_owned()
         }
-        Why::Unreachable(_) | Why::NotAsked(_) | Why::Unsupported(_) | Why::Unreadable(_) => {
+        Why::RuleFailed(_)
+        | Why::Unreachable(_)
+        | Why::NotAsked(_)
+        | Why::Unsupported(_)
+        | Why::Unreadable(_) => {
             return None;
         }
     })

@@ -281,6 +281,17 @@ fn reads(need: Need) -> String {
     }
 }
 
+/// Where the part of the page of rules begins that is made here.
+const FROM_HERE: &str = "<!-- From here on: UPDATE=1 cargo test --test it generated -->\n";
+
+#[test]
+fn the_page_of_rules_has_the_whole_reference() {
+    let path = root().join("docs/src/rules.md");
+    let stands = read(&path);
+    let (written, _) = stands.split_once(FROM_HERE).expect("the mark of what is generated");
+    settle(&path, &format!("{written}{FROM_HERE}\n{}", checks::rules::reference::markdown()));
+}
+
 /// What the program prints for these arguments, as wide as a page.
 fn help(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"))
@@ -317,7 +328,11 @@ fn the_reference_shows_the_help_of_every_subcommand() {
     };
     chapter("metrics-preflight", &whole);
     for name in subcommands {
-        chapter(&format!("metrics-preflight {name}"), &help(&[&name]));
+        let help_of_name = help(&[&name]);
+        chapter(&format!("metrics-preflight {name}"), &help_of_name);
+        for below in self::subcommands(&help_of_name) {
+            chapter(&format!("metrics-preflight {name} {below}"), &help(&[&name, &below]));
+        }
     }
     settle(&root().join("docs/src/cli.md"), &text);
 }

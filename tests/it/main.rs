@@ -9,4 +9,5 @@ mod hostile;
 mod program;
 mod reading;
 mod replay;
+mod rules;
 mod tree;
