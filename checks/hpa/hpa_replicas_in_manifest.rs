@@ -20,6 +20,8 @@
 //!
 //! A tool that leaves the field alone, such as `Argo CD` with `ignoreDifferences` on `/spec/replicas`, makes it harmless.
 //!
+//! Kinds of custom resources are not looked at, but for Argo's `Rollout`: their operators decide what the field means.
+//!
 //! ## References
 //!
 //! - Failure catalogue: `hpa-replicas-in-manifest` (AH-K01)

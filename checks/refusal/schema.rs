@@ -115,7 +115,7 @@ fn walk(value: &Value, shape: Shape, pointer: &str, faults: &mut Vec<Fault>) {
         (_, Value::Null) | (Open, _) | (Text, Value::String(_)) | (Shape::Quantity, Value::Number(_)) => {}
         (Text, _) => wrong("a text, in quotes"),
         (Int32, value) => {
-            if !value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) {
+            if value.as_i64().is_none_or(|number| i32::try_from(number).is_err()) {
                 wrong("a whole number");
             }
         }

@@ -83,7 +83,8 @@ impl File<'_, '_> {
 
     fn broken(&mut self, broken: &Broken, piece: Piece<'_>) {
         let text = piece.text;
-        if !self.is_named && !(text.contains("apiVersion") && text.contains("kind")) {
+        let is_manifest = self.is_named || text.contains("apiVersion") && text.contains("kind");
+        if !is_manifest {
             self.passed_over += 1;
             return;
         }
