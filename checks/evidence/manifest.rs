@@ -93,7 +93,13 @@ impl Document {
                 return place;
             }
             match rest.rfind('/') {
-                Some(end) => rest = &rest[..end],
+                Some(end) => {
+                    rest = &rest[..end];
+                    // What is missing is missing under this key.
+                    if let Some(place) = self.places.get(&format!("{rest}#")) {
+                        return place;
+                    }
+                }
                 None => return &self.place,
             }
         }

@@ -97,11 +97,11 @@ needs! {
     Kinds => Grant::Everyone;
     /// The template of the pods of an HPA's target.
     Template => Grant::Namespaced("get", "deployments.apps");
-    /// What the LimitRanges of a namespace add to containers.
+    /// What the `LimitRanges` of a namespace add to containers.
     LimitRanges => Grant::Namespaced("list", "limitranges");
     /// The quotas of a namespace.
     Quotas => Grant::Namespaced("list", "resourcequotas");
-    /// VerticalPodAutoscalers and KEDA's ScaledObjects.
+    /// `VerticalPodAutoscalers` and KEDA's `ScaledObjects`.
     OtherAutoscalers => Grant::Namespaced("list", "verticalpodautoscalers.autoscaling.k8s.io");
     /// Whether the HPA controller may read a metric.
     ControllerAccess => Grant::Cluster("create", "subjectaccessreviews.authorization.k8s.io");

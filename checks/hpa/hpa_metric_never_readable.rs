@@ -118,9 +118,9 @@ fn object_target(metric: &Metric<'_>) -> Option<Fault> {
     }
     let field = if instead == "Value" { "value" } else { "averageValue" };
     Some(Fault {
-        pointer: format!("{}/object/target/type", metric.spec.pointer),
-        value: target.kind.clone(),
-        expected: instead.to_owned(),
+        pointer: format!("{}/object/target/{field}", metric.spec.pointer),
+        value: if field == "value" { target.value.clone() } else { target.average_value.clone() }?,
+        expected: format!("type: {instead} beside it, where {} stands", target.kind),
         what: format!(
             "the target is of the type {} and has {field}; the controller goes by the type",
             target.kind

@@ -150,9 +150,9 @@ fn heap(metric: &MetricSpec, workload: &Workload<'_>) -> Option<Reason> {
         return None;
     }
     Some(Reason {
-        pointer: format!("{}/{field}/name", metric.pointer),
-        value: "memory".to_owned(),
-        expected: "cpu, or a metric that falls when replicas are added".to_owned(),
+        pointer: format!("{}/{field}/target/averageUtilization", metric.pointer),
+        value: percent.to_string(),
+        expected: "a metric of cpu, or one that falls when replicas are added".to_owned(),
         what: format!(
             "a JVM keeps its memory, so {percent} % of the request stays exceeded once it is, and the number of \
              replicas stays at its maximum"

@@ -18,12 +18,14 @@
 //!
 //! ## When it is wrong
 //!
-//! A tool that leaves the field alone, such as Argo CD with `ignoreDifferences` on `/spec/replicas`, makes it harmless.
+//! A tool that leaves the field alone, such as `Argo CD` with `ignoreDifferences` on `/spec/replicas`, makes it harmless.
+//!
+//! Kinds of custom resources are not looked at, but for Argo's `Rollout`: their operators decide what the field means.
 //!
 //! ## References
 //!
 //! - Failure catalogue: `hpa-replicas-in-manifest` (AH-K01)
-//! - Kubernetes, Migrating Deployments and StatefulSets to horizontal autoscaling
+//! - Kubernetes, migrating Deployments and `StatefulSets` to horizontal autoscaling
 
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
@@ -53,6 +55,11 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let Some(target) = evidence.gate.target_of(plan) else {
             return Ok(not_applicable("the target is not in the manifests"));
         };
+        // An operator may use the field of a kind of its own for something else.
+        let is_known = matches!(target.group(), "" | "apps" | "argoproj.io");
+        if !is_known {
+            return Ok(not_applicable("what replicas mean is up to the operator of the kind"));
+        }
         let replicas = target.at("/spec/replicas");
         if replicas.is_null() {
             return Ok(Outcome::Pass);

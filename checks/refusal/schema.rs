@@ -112,13 +112,18 @@ fn walk(value: &Value, shape: Shape, pointer: &str, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(pointer, value, what, expected));
     };
     match (shape, value) {
-        (_, Value::Null) | (Open, _) | (Text, Value::String(_)) => {}
+        (_, Value::Null) | (Open, _) | (Text, Value::String(_)) | (Shape::Quantity, Value::Number(_)) => {}
         (Text, _) => wrong("a text, in quotes"),
-        (Int32, value) if value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) => {}
-        (Int32, _) => wrong("a whole number"),
-        (Shape::Quantity, Value::Number(_)) => {}
-        (Shape::Quantity, Value::String(text)) if sign(text).is_some() => {}
-        (Shape::Quantity, _) => wrong("a quantity such as 100m, 5 or 1.5Gi"),
+        (Int32, value) => {
+            if value.as_i64().is_none_or(|number| i32::try_from(number).is_err()) {
+                wrong("a whole number");
+            }
+        }
+        (Shape::Quantity, value) => {
+            if value.as_str().and_then(sign).is_none() {
+                wrong("a quantity such as 100m, 5 or 1.5Gi");
+            }
+        }
         (Texts, Value::Object(map)) => {
             for (key, value) in map {
                 walk(value, Text, &below(pointer, key), faults);
@@ -164,12 +169,11 @@ fn unknown(fields: &[(&'static str, Shape)], key: &str, value: &Value, pointer: 
         return Fault::new(at, value, what, instead);
     }
     let near = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(key) || is_near(name, key));
-    let expected = match near {
-        Some((name, _)) => format!("{name}: {}", shown(value)),
-        None => {
-            let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-            format!("leave it out; the fields here are {}", names.join(", "))
-        }
+    let expected = if let Some((name, _)) = near {
+        format!("{name}: {}", shown(value))
+    } else {
+        let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
+        format!("leave it out; the fields here are {}", names.join(", "))
     };
     Fault::new(at, value, what, expected)
 }

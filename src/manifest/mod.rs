@@ -8,6 +8,7 @@ mod files;
 mod objects;
 mod pieces;
 mod scalar;
+#[cfg_attr(not(test), expect(dead_code, reason = "the report shows places next"))]
 mod snippet;
 mod tree;
 
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 
 use checks::evidence::{Manifests, Place, Problem, ProblemKind};
 
+#[cfg_attr(not(test), expect(unused_imports, reason = "the report shows places next"))]
 pub(crate) use snippet::snippet;
 
 /// A file may have so many bytes.
@@ -140,16 +142,11 @@ impl Memory {
 
     /// Takes what a value with so many bytes of text needs.
     fn spend(&mut self, bytes: usize) -> Result<(), String> {
-        match self.left.checked_sub(VALUE.saturating_add(bytes)) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => {
-                self.left = 0;
-                Err(format!("with its aliases written out it takes more than {} MiB of memory", MEMORY >> 20))
-            }
-        }
+        let left = self.left.checked_sub(VALUE.saturating_add(bytes));
+        self.left = left.unwrap_or(0);
+        let error =
+            || format!("with its aliases written out it takes more than {} MiB of memory", MEMORY >> 20);
+        left.map(|_| ()).ok_or_else(error)
     }
 }
 

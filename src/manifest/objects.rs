@@ -83,7 +83,8 @@ impl File<'_, '_> {
 
     fn broken(&mut self, broken: &Broken, piece: Piece<'_>) {
         let text = piece.text;
-        if !self.is_named && !(text.contains("apiVersion") && text.contains("kind")) {
+        let is_manifest = self.is_named || text.contains("apiVersion") && text.contains("kind");
+        if !is_manifest {
             self.passed_over += 1;
             return;
         }
@@ -109,12 +110,11 @@ impl File<'_, '_> {
             }
             (None, kind) => {
                 let message = format!("this is neither YAML nor JSON: {}", broken.message);
-                let hint = if text.lines().any(|line| line.starts_with('\t')) {
-                    "indent with spaces; YAML does not take tabs"
-                } else {
-                    ""
+                let (at, hint) = match tab(piece, broken.at) {
+                    Some(at) => (at, "indent with spaces; YAML does not take tabs"),
+                    None => (broken.at, ""),
                 };
-                self.problem(broken.at, kind, message, hint);
+                self.problem(at, kind, message, hint);
             }
         }
     }
@@ -236,6 +236,18 @@ fn first(piece: Piece<'_>, open: &str, close: &str) -> Option<Range> {
         let at =
             |byte: usize| At { line: piece.start.line + index, column: shift + line[..byte].chars().count() };
         Some(Range { start: at(begin), end: at(end) })
+    })
+}
+
+/// The tab with which the line of a fault begins, or the one behind it.
+fn tab(piece: Piece<'_>, at: Range) -> Option<Range> {
+    lines(piece.text).enumerate().find_map(|(index, line)| {
+        let number = piece.start.line + index;
+        let blank: String = line.chars().take_while(|c| c.is_whitespace()).collect();
+        let column = blank.chars().position(|c| c == '\t')? + 1;
+        let is_here = (at.start.line..=at.start.line + 1).contains(&number) && !line.trim().is_empty();
+        let place = |column| At { line: number, column };
+        is_here.then(|| Range { start: place(column), end: place(column + 1) })
     })
 }
 

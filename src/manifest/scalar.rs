@@ -34,7 +34,6 @@ pub(super) fn resolve(text: &str) -> Result<Value, &'static str> {
 /// The value of a scalar with a tag of YAML's own, by the tag's last word.
 pub(super) fn tagged(tag: &str, text: &str) -> Result<Value, &'static str> {
     let value = match tag {
-        "str" => return Ok(text.into()),
         "int" | "float" | "bool" | "null" => resolve(text)?,
         _ => return Ok(text.into()),
     };

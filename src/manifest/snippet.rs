@@ -35,8 +35,8 @@ pub(crate) fn snippet(manifests: &Manifests, place: &Place, width: usize) -> Vec
     let head = if from > 0 { "…" } else { "" };
     let mut text = head.to_owned();
     let mut marks = " ".repeat(display_width(head));
-    for index in from..characters.len().max(end) {
-        let piece = visible(characters[index]);
+    for (index, character) in characters.iter().enumerate().skip(from) {
+        let piece = visible(*character);
         let wide = display_width(&piece);
         if display_width(&text) + wide + 1 > room {
             text.push('…');

@@ -1,5 +1,6 @@
 //! Cases of what people write, and of what they should not have.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use checks::evidence::{Document, Place, Problem, ProblemKind};
@@ -152,6 +153,7 @@ fn a_fault_costs_only_its_own_document() {
     assert_eq!(problem.kind, ProblemKind::Syntax);
     assert!((19..=20).contains(&problem.place.line), "{:?}", problem.place);
     assert_eq!(problem_line("apiVersion: v1\nkind: Pod\nmetadata:\n\tname: a\n"), 4);
+    assert_eq!(problem_line("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n\tlabels: {}\n"), 5);
     assert_eq!(problem_line("apiVersion: v1\nkind: Pod\na: b: c\n"), 3);
     // What is missed is missed at the end.
     assert_eq!(problem_line("apiVersion: v1\nkind: Pod\na: \"open\n"), 4);
@@ -216,7 +218,8 @@ fn bombs_are_bounded() {
     let mut laughs = "apiVersion: v1\nkind: X\na: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
     for pair in ["ab", "bc", "cd", "de", "ef", "fg", "gh", "hi", "ij"] {
         let (from, to) = pair.split_at(1);
-        laughs += &format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 10].join(","));
+        let ten = vec![format!("*{from}"); 10].join(",");
+        laughs.extend([to, ": &", to, " [", &ten, "]\n"]);
     }
     assert_eq!(problem(&laughs).0, ProblemKind::TooLarge);
     let merges = laughs.replace('[', "{<<: [").replace(']', "]}").replace("x,", "").replace("[x]", "{x: 1}");
@@ -230,7 +233,8 @@ fn bombs_are_bounded() {
     // Each level is harmless, and aliases pile them up.
     let mut tower = "apiVersion: v1\nkind: X\na0: &a0 [x]\n".to_owned();
     for level in 1..200 {
-        tower += &format!("a{level}: &a{level} [[[*a{}]]]\n", level - 1);
+        let before = level - 1;
+        writeln!(tower, "a{level}: &a{level} [[[*a{before}]]]").expect("a text takes it");
     }
     assert_eq!(problem(&tower).0, ProblemKind::TooLarge);
 }
@@ -269,7 +273,7 @@ impl Folder {
     }
 
     fn read(&self) -> Result<Reading, ManifestError> {
-        read(&[self.0.clone()], std::io::empty())
+        read(std::slice::from_ref(&self.0), std::io::empty())
     }
 
     fn link(&self, to: &Path, name: &str) -> &Self {
