@@ -2,15 +2,15 @@
 //!
 //! ## What it looks at
 //!
-//! For every metric of the type `ContainerResource`: whether the pods of the target have a container of that name,
-//! among their containers or the init containers that restart. Pods of others that the same selector matches need one
-//! as well.
+//! For every metric of the type `ContainerResource`: whether the pods of the target have a container of that
+//! name, among their containers or the init containers that restart. Pods of others that the same selector
+//! matches need one as well.
 //!
 //! ## Why it matters
 //!
-//! The API accepts any name. The controller then says *did not receive metrics for targeted pods (pods might be
-//! unready)*, which sounds like something that passes. Where only some of the pods lack the container, it says
-//! *container app not found in Pod web-1* from Kubernetes 1.35 on.
+//! The API accepts any name. The controller then says *did not receive metrics for targeted pods (pods might
+//! be unready)*, which sounds like something that passes. Where only some of the pods lack the container, it
+//! says *container app not found in Pod web-1* from Kubernetes 1.35 on.
 //!
 //! ## How to fix it
 //!
@@ -18,8 +18,8 @@
 //!
 //! ## When it is wrong
 //!
-//! A container that a webhook adds is in no manifest. The names that well-known meshes give are left open; others
-//! pass when the pods of the cluster have the container and their template has not.
+//! A container that a webhook adds is in no manifest. The names that well-known meshes give are left open;
+//! others pass when the pods of the cluster have the container and their template has not.
 //!
 //! ## References
 //!

@@ -2,14 +2,14 @@
 //!
 //! ## What it looks at
 //!
-//! For every metric of the type `Object`: the group and kind of `describedObject`. For Kubernetes' own kinds they are
-//! known; for others a custom resource definition among the manifests says it, or the cluster.
+//! For every metric of the type `Object`: the group and kind of `describedObject`. For Kubernetes' own kinds
+//! they are known; for others a custom resource definition among the manifests says it, or the cluster.
 //!
 //! ## Why it matters
 //!
 //! The controller has to make a path of the kind before it can ask for the metric: *unable to map kind
-//! Ingress.extensions to resource: no matches for kind "Ingress" in group "extensions"*. An `apiVersion` that is
-//! missing means the core group.
+//! Ingress.extensions to resource: no matches for kind "Ingress" in group "extensions"*. An `apiVersion` that
+//! is missing means the core group.
 //!
 //! ## How to fix it
 //!
@@ -17,8 +17,8 @@
 //!
 //! ## When it is wrong
 //!
-//! Whether the object itself exists is not asked: the controller does not look at it, and what the adapter says of it
-//! is seen in its answer.
+//! Whether the object itself exists is not asked: the controller does not look at it, and what the adapter
+//! says of it is seen in its answer.
 //!
 //! ## References
 //!

@@ -2,14 +2,14 @@
 //!
 //! ## What it looks at
 //!
-//! `maxReplicas` times what a pod requests, against the ResourceQuotas of the manifests and against what is left of
-//! those in the cluster. And the PodDisruptionBudgets of the manifests for these pods: whether any pod may be evicted
-//! when the HPA is down at `minReplicas`.
+//! `maxReplicas` times what a pod requests, against the ResourceQuotas of the manifests and against what is
+//! left of those in the cluster. And the PodDisruptionBudgets of the manifests for these pods: whether any
+//! pod may be evicted when the HPA is down at `minReplicas`.
 //!
 //! ## Why it matters
 //!
-//! Over the quota the API server refuses further pods, and the HPA asks for them in vain: *exceeded quota*. A budget
-//! that asks for as many pods as there are at quiet times lets no node be drained.
+//! Over the quota the API server refuses further pods, and the HPA asks for them in vain: *exceeded quota*. A
+//! budget that asks for as many pods as there are at quiet times lets no node be drained.
 //!
 //! ## How to fix it
 //!
@@ -18,8 +18,8 @@
 //!
 //! ## When it is wrong
 //!
-//! What others in the namespace use of a quota in the manifests is not counted, so less may be left than it says. What
-//! is left in the cluster changes. Quotas with a scope are not looked at.
+//! What others in the namespace use of a quota in the manifests is not counted, so less may be left than it
+//! says. What is left in the cluster changes. Quotas with a scope are not looked at.
 //!
 //! ## References
 //!

@@ -2,12 +2,13 @@
 //!
 //! ## What it looks at
 //!
-//! For every HPA with a metric on CPU: whether any container of the pod template has a readiness or a startup probe.
+//! For every HPA with a metric on CPU: whether any container of the pod template has a readiness or a startup
+//! probe.
 //!
 //! ## Why it matters
 //!
-//! The controller leaves out the CPU of pods that are not ready yet. Without a probe a pod is ready at once, so what it
-//! burns while it starts counts as load, and the HPA adds pods that nobody needs.
+//! The controller leaves out the CPU of pods that are not ready yet. Without a probe a pod is ready at once,
+//! so what it burns while it starts counts as load, and the HPA adds pods that nobody needs.
 //!
 //! ## How to fix it
 //!

@@ -3,15 +3,15 @@
 //! ## What it looks at
 //!
 //! For every metric with a utilization target: whether each container of each pod that the target's selector
-//! matches requests that resource. Init containers that restart count; a request on the pod counts for all. In a
-//! gate it is the pod template of the manifest, with limits and the LimitRanges of its namespace, and the templates
-//! and pods of others that the same selector matches.
+//! matches requests that resource. Init containers that restart count; a request on the pod counts for all.
+//! In a gate it is the pod template of the manifest, with limits and the LimitRanges of its namespace, and
+//! the templates and pods of others that the same selector matches.
 //!
 //! ## Why it matters
 //!
 //! Utilization is a percentage of the request. One container without it is enough: *missing request for cpu
-//! in container app of Pod web-1*, and the HPA shows `<unknown>`. Requests that add up to 0 leave nothing to take a
-//! percentage of: *no metrics returned matched known pods*.
+//! in container app of Pod web-1*, and the HPA shows `<unknown>`. Requests that add up to 0 leave nothing to
+//! take a percentage of: *no metrics returned matched known pods*.
 //!
 //! ## How to fix it
 //!
@@ -21,8 +21,8 @@
 //! ## When it is wrong
 //!
 //! The pods are what counts, not the template: limits become requests and a LimitRange adds them when a pod
-//! is made. Pods of somebody else that share the labels count as well. Without a look at the LimitRanges of the
-//! cluster the gate leaves a missing request open. A webhook that adds requests, such as that of a
+//! is made. Pods of somebody else that share the labels count as well. Without a look at the LimitRanges of
+//! the cluster the gate leaves a missing request open. A webhook that adds requests, such as that of a
 //! VerticalPodAutoscaler, is not foreseen.
 //!
 //! ## References

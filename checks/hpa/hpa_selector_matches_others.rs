@@ -2,24 +2,24 @@
 //!
 //! ## What it looks at
 //!
-//! The label selector of the target against the pod templates of all other workloads, Jobs and CronJobs of the
-//! namespace in the manifests, and the pods of the cluster that it matches against their owners.
+//! The label selector of the target against the pod templates of all other workloads, Jobs and CronJobs of
+//! the namespace in the manifests, and the pods of the cluster that it matches against their owners.
 //!
 //! ## Why it matters
 //!
-//! The controller goes by labels alone. It counts the usage and the requests of every pod that the selector matches,
-//! a finished one as well, so the average is that of a mixture and scaling follows somebody else's load. Where such a
-//! pod lacks a request, the metric cannot be read at all; that is `hpa-request-missing`.
+//! The controller goes by labels alone. It counts the usage and the requests of every pod that the selector
+//! matches, a finished one as well, so the average is that of a mixture and scaling follows somebody else's
+//! load. Where such a pod lacks a request, the metric cannot be read at all; that is `hpa-request-missing`.
 //!
 //! ## How to fix it
 //!
-//! Take the shared label off the other template, or give the target a selector with a label of its own. The selector
-//! of a Deployment cannot be changed, so the Deployment is made anew.
+//! Take the shared label off the other template, or give the target a selector with a label of its own. The
+//! selector of a Deployment cannot be changed, so the Deployment is made anew.
 //!
 //! ## When it is wrong
 //!
-//! Workloads that share labels on purpose, such as a canary beside its stable version, are meant to be counted
-//! together.
+//! Workloads that share labels on purpose, such as a canary beside its stable version, are meant to be
+//! counted together.
 //!
 //! ## References
 //!

@@ -2,24 +2,25 @@
 //!
 //! ## What it looks at
 //!
-//! For every metric with a utilization target: whether a VerticalPodAutoscaler with the same target changes the
-//! requests of that resource. One with `updateMode: Off` changes nothing, and neither does a container's policy with
-//! `mode: Off` or without the resource among its `controlledResources`.
+//! For every metric with a utilization target: whether a VerticalPodAutoscaler with the same target changes
+//! the requests of that resource. One with `updateMode: Off` changes nothing, and neither does a container's
+//! policy with `mode: Off` or without the resource among its `controlledResources`.
 //!
 //! ## Why it matters
 //!
-//! The HPA divides usage by the request. Each time the other raises the request, utilization falls and the HPA takes
-//! pods away; the load per pod rises, and so does the next request. The metric can be read, and the two work against
-//! each other until one is at its limit.
+//! The HPA divides usage by the request. Each time the other raises the request, utilization falls and the
+//! HPA takes pods away; the load per pod rises, and so does the next request. The metric can be read, and the
+//! two work against each other until one is at its limit.
 //!
 //! ## How to fix it
 //!
-//! Let the VerticalPodAutoscaler control the other resource (`controlledResources: ["memory"]` beside an HPA on CPU),
-//! or give the HPA an amount to hold (`type: AverageValue`), which does not depend on requests.
+//! Let the VerticalPodAutoscaler control the other resource (`controlledResources: ["memory"]` beside an HPA
+//! on CPU), or give the HPA an amount to hold (`type: AverageValue`), which does not depend on requests.
 //!
 //! ## When it is wrong
 //!
-//! Bounds in the policy (`minAllowed` and `maxAllowed` the same) that leave the request no room are not looked at.
+//! Bounds in the policy (`minAllowed` and `maxAllowed` the same) that leave the request no room are not
+//! looked at.
 //!
 //! ## References
 //!

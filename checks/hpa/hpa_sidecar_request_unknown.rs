@@ -2,16 +2,16 @@
 //!
 //! ## What it looks at
 //!
-//! For every HPA with a utilization target on all containers: whether the annotations and labels of the pod template,
-//! or of the Namespace in the manifests, ask a well-known webhook for a sidecar (Linkerd, Dapr, Istio, the agent of
-//! Vault, the collector of OpenTelemetry), and whether anything there sets its request. Where pods of the target run
-//! with that container, they decide.
+//! For every HPA with a utilization target on all containers: whether the annotations and labels of the pod
+//! template, or of the Namespace in the manifests, ask a well-known webhook for a sidecar (Linkerd, Dapr,
+//! Istio, the agent of Vault, the collector of OpenTelemetry), and whether anything there sets its request.
+//! Where pods of the target run with that container, they decide.
 //!
 //! ## Why it matters
 //!
 //! The manifest looks complete, and the pod has one container more: *missing request for cpu in container
-//! linkerd-proxy of Pod web-1*. With Istio the mesh sets requests, until an annotation on one resource replaces them
-//! all.
+//! linkerd-proxy of Pod web-1*. With Istio the mesh sets requests, until an annotation on one resource
+//! replaces them all.
 //!
 //! ## How to fix it
 //!
@@ -20,7 +20,8 @@
 //!
 //! ## When it is wrong
 //!
-//! The webhook may have requests in a configuration of its own, which no manifest shows, or may not be installed.
+//! The webhook may have requests in a configuration of its own, which no manifest shows, or may not be
+//! installed.
 //!
 //! ## References
 //!

@@ -2,8 +2,8 @@
 //!
 //! ## What it looks at
 //!
-//! `spec.scaleTargetRef` of the HPA, and whether that object has a scale in the HPA's namespace. In a gate: whether
-//! the object is among the manifests or in the cluster.
+//! `spec.scaleTargetRef` of the HPA, and whether that object has a scale in the HPA's namespace. In a gate:
+//! whether the object is among the manifests or in the cluster.
 //!
 //! ## Why it matters
 //!
@@ -16,8 +16,8 @@
 //!
 //! ## When it is wrong
 //!
-//! Between the deployment of an HPA and of its target it is true for a moment. Without a cluster a gate does not know
-//! what is deployed from elsewhere, and leaves it open.
+//! Between the deployment of an HPA and of its target it is true for a moment. Without a cluster a gate does
+//! not know what is deployed from elsewhere, and leaves it open.
 //!
 //! ## References
 //!

@@ -2,20 +2,21 @@
 //!
 //! ## What it looks at
 //!
-//! The group and kind of `spec.scaleTargetRef`: whether somebody serves them, and with the subresource `scale`. For
-//! Kubernetes' own kinds that is known; for others a custom resource definition among the manifests says it, or the
-//! cluster. The version does not matter, the controller takes any.
+//! The group and kind of `spec.scaleTargetRef`: whether somebody serves them, and with the subresource
+//! `scale`. For Kubernetes' own kinds that is known; for others a custom resource definition among the
+//! manifests says it, or the cluster. The version does not matter, the controller takes any.
 //!
 //! ## Why it matters
 //!
-//! The controller reads and writes the size of its target through `scale`. Where there is none, or nobody knows the
-//! kind, it says *no matches for kind "Deployment" in group "extensions"* or *the server could not find the requested
-//! resource*, and reads no metric at all.
+//! The controller reads and writes the size of its target through `scale`. Where there is none, or nobody
+//! knows the kind, it says *no matches for kind "Deployment" in group "extensions"* or *the server could not
+//! find the requested resource*, and reads no metric at all.
 //!
 //! ## How to fix it
 //!
-//! Target a Deployment, StatefulSet, ReplicaSet or ReplicationController, or a custom resource with a scale, and write
-//! its group: `apiVersion: apps/v1` for the first three. A DaemonSet, Job, CronJob or Pod has no scale.
+//! Target a Deployment, StatefulSet, ReplicaSet or ReplicationController, or a custom resource with a scale,
+//! and write its group: `apiVersion: apps/v1` for the first three. A DaemonSet, Job, CronJob or Pod has no
+//! scale.
 //!
 //! ## When it is wrong
 //!

@@ -2,24 +2,26 @@
 //!
 //! ## What it looks at
 //!
-//! Every other HorizontalPodAutoscaler and ScaledObject of the namespace, among the manifests and in the cluster:
-//! whether it has the same target, and whether the selector of its target matches pods that the selector of this
-//! HPA's target matches too. One in the cluster of the same name as one in the manifests is replaced, and no rival.
+//! Every other HorizontalPodAutoscaler and ScaledObject of the namespace, among the manifests and in the
+//! cluster: whether it has the same target, and whether the selector of its target matches pods that the
+//! selector of this HPA's target matches too. One in the cluster of the same name as one in the manifests is
+//! replaced, and no rival.
 //!
 //! ## Why it matters
 //!
-//! The controller refuses to choose: *pods by selector app=web are controlled by multiple HPAs*, and it reads no
-//! metric for either of them. KEDA makes an HPA of every ScaledObject, so the two fight in the same way.
+//! The controller refuses to choose: *pods by selector app=web are controlled by multiple HPAs*, and it reads
+//! no metric for either of them. KEDA makes an HPA of every ScaledObject, so the two fight in the same way.
 //!
 //! ## How to fix it
 //!
-//! One autoscaler a target: write all metrics into one HPA, or all triggers into one ScaledObject. Where selectors
-//! overlap, give each workload a label of its own; the selector of a Deployment cannot be changed, so it is made anew.
+//! One autoscaler a target: write all metrics into one HPA, or all triggers into one ScaledObject. Where
+//! selectors overlap, give each workload a label of its own; the selector of a Deployment cannot be changed,
+//! so it is made anew.
 //!
 //! ## When it is wrong
 //!
-//! While there is no pod yet, the controller does not notice. A ScaledObject that takes over an HPA by its name is no
-//! rival of it.
+//! While there is no pod yet, the controller does not notice. A ScaledObject that takes over an HPA by its
+//! name is no rival of it.
 //!
 //! ## References
 //!
@@ -61,6 +63,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             return Ok(fail(cite_own(ctx, evidence, plan, finding, cited)?));
         }
         if hpa::has_no_target(ctx, evidence, plan)? {
+            target?;
             return Ok(not_applicable("it has no target that can be scaled"));
         }
         let pods = rivals::of_pods(ctx, evidence, plan, &new);

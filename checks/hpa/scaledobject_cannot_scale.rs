@@ -2,25 +2,26 @@
 //!
 //! ## What it looks at
 //!
-//! The triggers `cpu` and `memory` of every ScaledObject in the manifests: whether the containers of its target have
-//! the request that a utilization is a percentage of, and whether the ScaledObject may go down to zero while it has
-//! no other trigger. `minReplicaCount` is 0 where it is not given.
+//! The triggers `cpu` and `memory` of every ScaledObject in the manifests: whether the containers of its
+//! target have the request that a utilization is a percentage of, and whether the ScaledObject may go down to
+//! zero while it has no other trigger. `minReplicaCount` is 0 where it is not given.
 //!
 //! ## Why it matters
 //!
-//! KEDA's admission webhook refuses such an object: *the scaledobject has a cpu trigger but the container app doesn't
-//! have the cpu request defined*, or *scaledobject has only cpu/memory triggers AND minReplica is 0*. It does not say
-//! so in a dry run. Without the webhook the HPA that KEDA makes cannot read its metric, and at zero pods there is no
-//! CPU to look at, so the workload never comes back.
+//! KEDA's admission webhook refuses such an object: *the scaledobject has a cpu trigger but the container app
+//! doesn't have the cpu request defined*, or *scaledobject has only cpu/memory triggers AND minReplica is 0*.
+//! It does not say so in a dry run. Without the webhook the HPA that KEDA makes cannot read its metric, and
+//! at zero pods there is no CPU to look at, so the workload never comes back.
 //!
 //! ## How to fix it
 //!
-//! Write `minReplicaCount: 1`, or add a trigger that works without pods; and give the containers their requests.
+//! Write `minReplicaCount: 1`, or add a trigger that works without pods; and give the containers their
+//! requests.
 //!
 //! ## When it is wrong
 //!
-//! Targets that are not in the manifests are left to the webhook, and so are triggers with `metricType: AverageValue`,
-//! of which it demands requests as well, although the HPA needs none.
+//! Targets that are not in the manifests are left to the webhook, and so are triggers with `metricType:
+//! AverageValue`, of which it demands requests as well, although the HPA needs none.
 //!
 //! ## References
 //!
