@@ -144,6 +144,23 @@ fn group(subjects: &[super::json::Subject<'_>]) -> String {
     super::items::subjects(&subjects.iter().collect::<Vec<_>>())
 }
 
+/// A part of a sentence.
+struct Piece<'t> {
+    text: &'t str,
+    /// Whether it stood in backticks.
+    is_code: bool,
+}
+
+/// A sentence, and the code in its backticks; a backtick without its fellow stays what it is.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return vec![Piece { text, is_code: false }];
+    }
+    let pieces = parts.into_iter().enumerate();
+    pieces.map(|(index, text)| Piece { text, is_code: index % 2 == 1 }).collect()
+}
+
 /// Makes text from the cluster harmless: first for the eye, then for HTML.
 #[derive(Clone, Copy)]
 pub(crate) struct Harmless;
