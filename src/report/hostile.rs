@@ -206,7 +206,7 @@ const PIECES: [&str; 46] = [
     "\n::set-output name=a::b",
     ",file=/etc/passwd",
     "`",
-    "```\n",
+    "\n```\n",
     "|",
     "\\",
     "[x](javascript:a)",
