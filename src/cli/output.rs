@@ -50,7 +50,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Reads `FORMAT` or `FORMAT=FILE`; `-` is standard output.
+    /// Reads `FORMAT` or `FORMAT=FILE`; `-` and `/dev/stdout` are standard output.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let (format, file) = match text.split_once('=') {
             Some((format, file)) => (format, Some(file)),
@@ -59,7 +59,8 @@ impl Output {
         let format = Format::from_str(format, false).map_err(|_| "there is no such format")?;
         match file {
             Some("") => Err("the name of the file is missing"),
-            None | Some("-") => Ok(Self { format, file: None }),
+            // By its path it would be a file like any other where it has been redirected to one, and be replaced.
+            None | Some("-" | "/dev/stdout") => Ok(Self { format, file: None }),
             Some(file) => Ok(Self { format, file: Some(PathBuf::from(file)) }),
         }
     }
@@ -238,6 +239,7 @@ mod tests {
         let parse = |text| Output::parse(text).map(|output| (output.format, output.file));
         assert_eq!(parse("json"), Ok((Format::Json, None)));
         assert_eq!(parse("json=-"), Ok((Format::Json, None)));
+        assert_eq!(parse("json=/dev/stdout"), Ok((Format::Json, None)));
         assert_eq!(parse("sarif=a=b"), Ok((Format::Sarif, Some(PathBuf::from("a=b")))));
         assert!(parse("json=").is_err() && parse("xml").is_err() && parse("").is_err());
     }

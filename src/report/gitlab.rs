@@ -48,7 +48,7 @@ fn violation(item: &Item<'_>) -> Violation {
         format!("{} {}", item.code, item.name)
     };
     let (path, lines) = match item.place {
-        Some(place) => (place.file.clone(), Lines { begin: place.line, end: place.end_line }),
+        Some(place) => (relative(&place.file), Lines { begin: place.line, end: place.end_line }),
         None => (item.stand_in(), Lines { begin: 1, end: None }),
     };
     Violation {
@@ -68,5 +68,37 @@ fn severity(item: &Item<'_>) -> &'static str {
         (_, true, _) => "critical",
         (_, false, "info") => "info",
         (_, false, _) => "minor",
+    }
+}
+
+/// A path below the root of the repository, as GitLab writes it.
+fn relative(path: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    if segments.is_empty() { "file".to_owned() } else { segments.join("/") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::relative;
+
+    #[test]
+    fn a_path_stays_below_the_root() {
+        for (path, expected) in [
+            ("deploy/hpa.yaml", "deploy/hpa.yaml"),
+            ("./deploy//hpa.yaml", "deploy/hpa.yaml"),
+            ("deploy/../hpa.yaml", "hpa.yaml"),
+            ("/srv/hpa.yaml", "srv/hpa.yaml"),
+            ("../../hpa.yaml", "hpa.yaml"),
+            ("/", "file"),
+        ] {
+            assert_eq!(relative(path), expected);
+        }
     }
 }

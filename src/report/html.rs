@@ -78,10 +78,6 @@ impl<'d> Page<'d> {
         self.document.cluster.distribution.filter(|name| *name != "unknown").unwrap_or_default()
     }
 
-    fn about(&self, cause: &RootCause<'_>) -> String {
-        subjects(&cause.subjects.iter().collect::<Vec<_>>())
-    }
-
     fn of_cause(&self, code: &str) -> Vec<&'d Item<'d>> {
         self.items.iter().filter(|item| item.kind == Kind::Cause && item.code == code).collect()
     }
@@ -108,40 +104,61 @@ impl<'d> Page<'d> {
         self.items.iter().filter(|item| item.kind == Kind::Open && item.rests == rests).collect()
     }
 
-    fn explains(&self, cause: &RootCause<'_>) -> String {
-        let mut names: Vec<String> =
-            cause.explains.iter().map(|symptom| format!("{} ({})", symptom.name, symptom.code)).collect();
-        names.dedup();
-        names.join(", ")
-    }
-
-    fn named(&self, item: &Item<'_>) -> String {
-        subjects(&item.subjects)
-    }
-
-    fn few<T>(&self, list: &'d [T]) -> &'d [T] {
-        &list[..list.len().min(SHOWN)]
-    }
-
-    fn more<T>(&self, list: &[T]) -> usize {
-        list.len().saturating_sub(SHOWN)
-    }
-
-    fn place(&self, run_on: &str) -> String {
-        place_name(run_on)
-    }
-
-    fn value(&self, text: &str) -> String {
-        excerpt(text, VALUE)
-    }
-
     fn label(&self, hop: &str) -> &'static str {
         self.document.chain.iter().find(|link| link.hop == hop).map_or("", |link| link.label)
     }
+}
 
-    fn group(&self, subjects: &[super::json::Subject<'_>]) -> String {
-        super::items::subjects(&subjects.iter().collect::<Vec<_>>())
+fn about(cause: &RootCause<'_>) -> String {
+    subjects(&cause.subjects.iter().collect::<Vec<_>>())
+}
+
+fn explains(cause: &RootCause<'_>) -> String {
+    let mut names: Vec<String> =
+        cause.explains.iter().map(|symptom| format!("{} ({})", symptom.name, symptom.code)).collect();
+    names.dedup();
+    names.join(", ")
+}
+
+fn named(item: &Item<'_>) -> String {
+    subjects(&item.subjects)
+}
+
+fn few<T>(list: &[T]) -> &[T] {
+    &list[..list.len().min(SHOWN)]
+}
+
+fn more<T>(list: &[T]) -> usize {
+    list.len().saturating_sub(SHOWN)
+}
+
+fn place(run_on: &str) -> String {
+    place_name(run_on)
+}
+
+fn value(text: &str) -> String {
+    excerpt(text, VALUE)
+}
+
+fn group(subjects: &[super::json::Subject<'_>]) -> String {
+    super::items::subjects(&subjects.iter().collect::<Vec<_>>())
+}
+
+/// A part of a sentence.
+struct Piece<'t> {
+    text: &'t str,
+    /// Whether it stood in backticks.
+    is_code: bool,
+}
+
+/// A sentence, and the code in its backticks; a backtick without its fellow stays what it is.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return vec![Piece { text, is_code: false }];
     }
+    let pieces = parts.into_iter().enumerate();
+    pieces.map(|(index, text)| Piece { text, is_code: index % 2 == 1 }).collect()
 }
 
 /// Makes text from the cluster harmless: first for the eye, then for HTML.

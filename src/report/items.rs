@@ -122,7 +122,7 @@ fn root_cause<'d>(document: &'d Document<'_>, cause: &'d RootCause<'_>) -> Vec<I
 }
 
 fn unexplained<'d>(document: &'d Document<'_>) -> impl Iterator<Item = Item<'d>> {
-    let mut groups: Vec<((&str, Option<&Place>), Vec<&Unexplained<'_>>)> = Vec::new();
+    let mut groups: Vec<(_, Vec<&Unexplained<'_>>)> = Vec::new();
     for symptom in &document.unexplained {
         push(&mut groups, (symptom.code, symptom.place.as_ref()), symptom);
     }

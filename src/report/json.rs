@@ -213,6 +213,7 @@ pub(super) struct Subject<'r> {
 /// The facts about one subject.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[expect(clippy::struct_field_names, reason = "the names are those of the document")]
 pub(super) struct Detail<'r> {
     /// What has the fault.
     pub(super) subject: Subject<'r>,

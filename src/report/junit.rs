@@ -14,8 +14,12 @@ pub(crate) fn render(document: &Document<'_>) -> String {
     let items = items(document);
     let mut report = Report::new("metrics-preflight");
     report.add_test_suite(run(document, &items));
-    let mut hops: Vec<&str> = document.checks.iter().map(|check| check.hop).collect();
-    hops.dedup();
+    let mut hops: Vec<&str> = Vec::new();
+    for check in &document.checks {
+        if !hops.contains(&check.hop) {
+            hops.push(check.hop);
+        }
+    }
     for hop in hops {
         let mut suite = TestSuite::new(hop);
         for check in document.checks.iter().filter(|check| check.hop == hop) {

@@ -15,10 +15,15 @@ use words::{code, fenced, prose, summary};
 
 /// How many characters a report may have.
 const LIMIT: usize = 60_000;
+/// What a report says that does not hold everything.
+pub(super) const LEFT_OUT: &str =
+    "_The rest was left out, because a comment holds no more. `-o html` has all of it._\n";
 /// How many subjects and proofs are written out.
 const SHOWN: usize = 5;
 /// How much of a value is shown.
 const VALUE: usize = 300;
+/// How much of an error is shown.
+const MESSAGE: usize = 1_000;
 
 /// A part of the report, and how well it can be missed: 0 least.
 struct Part {
@@ -58,7 +63,7 @@ fn fit(mut parts: Vec<Part>) -> String {
     }
     let mut text: String = parts.into_iter().map(|part| part.text).collect();
     if left_out > 0 {
-        text.push_str("_The rest was left out, because a comment holds no more. `-o html` has all of it._\n");
+        text.push_str(LEFT_OUT);
     }
     format!("{}\n", text.trim_end())
 }
@@ -73,9 +78,9 @@ fn head(document: &Document<'_>) -> String {
     let mut text = format!("## {mark} {}\n\n", prose(&headline(document)));
     let _ = writeln!(text, "**{}**\n", verdict(document));
     if let Some(error) = &document.error {
-        let _ = writeln!(text, "{}\n", prose(&error.message));
+        let _ = writeln!(text, "{}\n", prose(&excerpt(&error.message, MESSAGE)));
         if let Some(hint) = &error.hint {
-            let _ = writeln!(text, "{}\n", prose(hint));
+            let _ = writeln!(text, "{}\n", prose(&excerpt(hint, MESSAGE)));
         }
     }
     if let Some(time) = document.taken_at {
@@ -84,7 +89,8 @@ fn head(document: &Document<'_>) -> String {
             None | Some("unknown") => String::new(),
             Some(name) => format!(" ({name})"),
         };
-        let context = document.vantage.context.map(|name| format!(", context {}", code(name)));
+        let context =
+            document.vantage.context.map(|name| format!(", context {}", code(&excerpt(name, VALUE))));
         let time = time.strftime("%Y-%m-%d %H:%M:%S UTC");
         let context = context.unwrap_or_default();
         let _ = writeln!(text, "Kubernetes {version}{distribution}{context}, seen {time}.\n");
@@ -103,8 +109,8 @@ fn sign(state: &str) -> &'static str {
     match state {
         "pass" => "✅",
         "fail" => "❌",
-        "warn" => "⚠️",
-        "symptom" => "〰️",
+        "warn" => "🟡",
+        "symptom" => "🟣",
         "undecided" => "❔",
         _ => "➖",
     }

@@ -9,11 +9,16 @@ pub(crate) mod gitlab;
 #[cfg(test)]
 mod golden;
 mod hash;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod html;
 mod items;
 pub(crate) mod json;
 pub(crate) mod junit;
 pub(crate) mod markdown;
+#[cfg(test)]
+#[path = "../../tests/it/reading.rs"]
+mod reading;
 pub(crate) mod sarif;
 pub(crate) mod short;
 pub(crate) mod terminal;

@@ -131,7 +131,8 @@ fn level(severity: &str) -> &'static str {
 /// The place in a file, or a path that stands in for it, for code scanning shows no result without one; and the
 /// subjects.
 fn location(item: &Item<'_>) -> Location {
-    let logical = item.subjects.iter().take(LOCATIONS);
+    let mut seen = HashSet::new();
+    let subjects = item.subjects.iter().map(|subject| logical(subject));
     Location {
         physical_location: match item.place {
             Some(place) => physical(place),
@@ -140,7 +141,10 @@ fn location(item: &Item<'_>) -> Location {
                 region: Region { start_line: 1, start_column: 1, end_line: None },
             },
         },
-        logical_locations: logical.map(|subject| self::logical(subject)).collect(),
+        logical_locations: subjects
+            .filter(|logical| seen.insert(logical.fully_qualified_name.clone()))
+            .take(LOCATIONS)
+            .collect(),
     }
 }
 
@@ -172,9 +176,11 @@ fn uri(path: &str) -> String {
     for byte in path.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => {
-                uri.push(byte.into())
+                uri.push(byte.into());
             }
-            other => drop(write!(uri, "%{other:02X}")),
+            other => {
+                let _ = write!(uri, "%{other:02X}");
+            }
         }
     }
     if uri.starts_with('/') { format!("file://{uri}") } else { uri.trim_start_matches("./").to_owned() }

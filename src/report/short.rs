@@ -1,5 +1,7 @@
 //! A line for each thing to act on, for `grep` and `awk`; the verdict is the last line.
 
+use std::fmt::Write as _;
+
 use super::items::{Item, Kind, items, subjects, verdict};
 use super::json::Document;
 use super::text::one_line;
@@ -39,7 +41,7 @@ fn line(item: &Item<'_>) -> String {
     line.push_str(": ");
     line.push_str(&facts);
     if let Some(place) = item.place {
-        line.push_str(&format!(" ({}:{}:{})", place.file, place.line, place.column));
+        let _ = write!(line, " ({}:{}:{})", place.file, place.line, place.column);
     }
     line
 }

@@ -170,7 +170,9 @@ fn what_cannot_be_written_is_refused_and_nothing_is_touched() {
         (vec!["xml".to_owned()], "possible values"),
     ] {
         let mut args = vec!["check", "--replay", &recording];
-        wanted.iter().for_each(|wanted| args.extend(["-o", wanted]));
+        for wanted in &wanted {
+            args.extend(["-o", wanted]);
+        }
         let output = run(&args);
         assert_eq!(code(&output), 2, "{wanted:?}");
         assert!(stderr(&output).contains(word), "{wanted:?}: {}", stderr(&output));

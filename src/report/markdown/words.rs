@@ -18,7 +18,7 @@ pub(super) fn summary(text: &str) -> String {
 fn sentence(text: &str, code: fn(&str) -> String) -> String {
     let text = one_line(text);
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         // A backtick without its fellow is no markup.
         return words(&text, code, true);
     }
@@ -69,7 +69,7 @@ fn is_plain(word: &str, first: bool) -> bool {
     let begins_well =
         core.starts_with(|char: char| if first { char.is_alphabetic() } else { char.is_alphanumeric() });
     let begins_well = begins_well && (!first || word.starts_with(char::is_alphabetic));
-    let is_address = core.len() >= 4 && core.as_bytes()[..4].eq_ignore_ascii_case(b"www.");
+    let is_address = core.to_ascii_lowercase().contains("www.");
     let harmless =
         |char: char| char.is_alphanumeric() || matches!(char, '-' | '.' | ',' | '\'' | '…' | '(' | ')');
     begins_well && !is_address && core.chars().all(harmless)
