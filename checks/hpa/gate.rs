@@ -1,9 +1,9 @@
-//! What the checks of a gate share: one decision for each autoscaler, or for each of its metrics.
+//! What the checks share that judge metrics by what the cluster answered.
 
 use crate::Context;
-use crate::check::{Decision, Finding, Results, Subject};
+use crate::check::{Decision, Finding, Results, Subject, not_applicable};
 use crate::evidence::{Evidence, Plan, PlanMetric};
-use crate::plan::{self, MetricSpec};
+use crate::plan::MetricSpec;
 
 /// A metric that is to be judged.
 pub(crate) struct Metric<'e> {
@@ -17,31 +17,18 @@ pub(crate) struct Metric<'e> {
     pub(crate) seen: &'e PlanMetric,
 }
 
-/// Decides about every autoscaler.
-pub(crate) fn each_plan(
-    evidence: &Evidence,
-    results: &mut Results<'_>,
-    decide: impl Fn(&Context<'_>, &Plan, Subject) -> Decision,
-) {
-    for plan in &evidence.gate.plans {
-        let subject = plan::subject(plan);
-        results.about(subject.clone(), |ctx| decide(ctx, plan, subject));
-    }
-}
-
 /// Decides about every metric of every autoscaler.
 pub(crate) fn each_metric(
     evidence: &Evidence,
     results: &mut Results<'_>,
     decide: impl Fn(&Context<'_>, &Metric<'_>, Subject) -> Decision,
 ) {
-    for plan in &evidence.gate.plans {
-        for (index, (spec, seen)) in plan.spec.metrics.iter().zip(&plan.metrics).enumerate() {
-            let subject = plan::metric_subject(plan, index);
-            let metric = Metric { plan, index, spec, seen };
-            results.about(subject.clone(), |ctx| decide(ctx, &metric, subject));
+    super::each_metric(evidence, results, |ctx, plan, (index, spec), subject| {
+        match plan.metrics.get(index) {
+            Some(seen) => decide(ctx, &Metric { plan, index, spec, seen }, subject),
+            None => Ok(not_applicable("nobody was asked about it")),
         }
-    }
+    });
 }
 
 /// Cites a field of an autoscaler where it stands: in its manifest, or in the list of those in the cluster.

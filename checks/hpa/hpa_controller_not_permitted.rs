@@ -34,7 +34,7 @@ use crate::check::{
     Subject, Undecided, fail, not_applicable,
 };
 use crate::evidence::{Evidence, Mode, Need, Obs, Permitted, Plan};
-use crate::hpa::gate;
+use crate::hpa::{self, gate};
 use crate::plan::MetricRef;
 
 pub(crate) const CHECK: Check = Check {
@@ -57,7 +57,7 @@ pub(crate) const CHECK: Check = Check {
 const CONTROLLER: &str = "system:serviceaccount:kube-system:horizontal-pod-autoscaler";
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
-    gate::each_plan(evidence, results, |ctx, plan, subject| {
+    hpa::each_plan(evidence, results, |ctx, plan, subject| {
         if evidence.gate.offline {
             return Ok(not_applicable("manifests alone are judged"));
         }

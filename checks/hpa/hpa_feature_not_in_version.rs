@@ -32,7 +32,7 @@ use crate::check::{
     not_applicable,
 };
 use crate::evidence::{Document, Evidence, Mode, Need, Plan};
-use crate::hpa::gate;
+use crate::hpa;
 use crate::plan::{self, MetricRef};
 
 pub(crate) const CHECK: Check = Check {
@@ -90,7 +90,7 @@ fn uses<'e>(evidence: &'e Evidence, plan: &'e Plan) -> Vec<Use<'e>> {
 }
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
-    gate::each_plan(evidence, results, |ctx, plan, subject| {
+    hpa::each_plan(evidence, results, |ctx, plan, subject| {
         let mut uses = uses(evidence, plan);
         if uses.is_empty() {
             return Ok(not_applicable("it uses no field that is newer than the rest"));

@@ -29,7 +29,7 @@ use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
 };
 use crate::evidence::{Evidence, Mode, Plan, PodContainer};
-use crate::hpa::gate;
+use crate::hpa::{self, gate};
 use crate::plan::{self, MetricRef, MetricSpec, Quantity, Workload};
 
 pub(crate) const CHECK: Check = Check {
@@ -57,7 +57,7 @@ struct Reason {
 }
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
-    gate::each_plan(evidence, results, |_, plan, subject| {
+    hpa::each_plan(evidence, results, |_, plan, subject| {
         let mut reasons = bounds(plan);
         reasons.extend(behaviour(evidence, plan));
         if let Some(workload) = evidence.gate.workload_of(plan) {

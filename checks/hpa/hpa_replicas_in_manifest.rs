@@ -32,7 +32,7 @@ use crate::check::{
     not_applicable,
 };
 use crate::evidence::{Evidence, Mode};
-use crate::hpa::gate;
+use crate::hpa;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP914",
@@ -51,7 +51,7 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
-    gate::each_plan(evidence, results, |_, plan, subject| {
+    hpa::each_plan(evidence, results, |_, plan, subject| {
         let Some(target) = evidence.gate.target_of(plan) else {
             return Ok(not_applicable("the target is not in the manifests"));
         };

@@ -29,7 +29,7 @@ use crate::check::{
     not_applicable,
 };
 use crate::evidence::{Evidence, Mode, Need, TargetKind};
-use crate::hpa::gate;
+use crate::hpa;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP913",
@@ -48,7 +48,7 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
-    gate::each_plan(evidence, results, |ctx, plan, subject| {
+    hpa::each_plan(evidence, results, |ctx, plan, subject| {
         let target = &plan.spec.target;
         let detail = format!("the scale of {} {} has no selector", target.kind, target.name);
         let finding = Finding::new(subject, detail);

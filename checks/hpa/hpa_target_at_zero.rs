@@ -26,7 +26,7 @@ use crate::check::{
     not_applicable,
 };
 use crate::evidence::{Evidence, Mode, Need};
-use crate::hpa::gate;
+use crate::hpa;
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -46,7 +46,7 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
-    gate::each_plan(evidence, results, |ctx, plan, subject| {
+    hpa::each_plan(evidence, results, |ctx, plan, subject| {
         if plan.spec.min == 0 {
             return Ok(not_applicable("it may go to 0 by itself"));
         }

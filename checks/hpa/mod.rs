@@ -38,8 +38,6 @@ use crate::check::{Decision, Results, Subject, Undecided};
 use crate::evidence::{Evidence, Hpa, Mode, Plan, TargetKind};
 use crate::plan::{self, MetricSpec};
 
-/// HPAs are looked at where the pipeline is expected to work.
-pub(crate) const MODES: &[Mode] = &[Mode::Installed];
 /// HPAs that are to be deployed.
 pub(crate) const GATE: &[Mode] = &[Mode::Gate];
 /// HPAs that are there and those that are to be deployed.

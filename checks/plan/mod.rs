@@ -14,6 +14,7 @@ mod targets;
 mod template;
 #[cfg(test)]
 pub(crate) mod testing;
+mod v1;
 pub(crate) mod vpa;
 
 pub use labels::{Labels, Selector};

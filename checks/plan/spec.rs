@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::v1;
+
 /// What an autoscaler asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HpaSpec {
@@ -97,11 +99,12 @@ pub struct MetricTarget {
 }
 
 impl HpaSpec {
-    /// Reads the `spec` of an object of this version of `autoscaling`: `v1` or anything that is written as `v2` is.
+    /// Reads an object of this version of `autoscaling`: `v1` or anything that is written as `v2` is.
     #[must_use]
-    pub fn read(api_version: &str, spec: &Value) -> Self {
+    pub fn read(api_version: &str, object: &Value) -> Self {
+        let spec = &object["spec"];
         let mut metrics = if api_version == "autoscaling/v1" {
-            v1_metrics(spec)
+            v1::metrics(object)
         } else {
             let entries = spec["metrics"].as_array().into_iter().flatten();
             entries.enumerate().map(|(index, entry)| metric(index, entry)).collect()
@@ -172,14 +175,8 @@ impl MetricRef {
     }
 }
 
-/// The one metric that `autoscaling/v1` knows, and those that its annotations hold are not read: the server does that
-/// on conversion, and manifests are not written so.
-fn v1_metrics(spec: &Value) -> Vec<MetricSpec> {
-    let percent = spec["targetCPUUtilizationPercentage"].as_i64();
-    percent.map(|percent| cpu("/spec/targetCPUUtilizationPercentage", percent)).into_iter().collect()
-}
-
-fn cpu(pointer: &str, percent: i64) -> MetricSpec {
+/// CPU in percent of the request.
+pub(super) fn cpu(pointer: &str, percent: i64) -> MetricSpec {
     MetricSpec {
         pointer: pointer.to_owned(),
         source: MetricRef::Resource { name: "cpu".to_owned() },
@@ -234,7 +231,7 @@ fn metric(index: usize, entry: &Value) -> MetricSpec {
 
 /// A label selector as the query parameters `labelSelector` and `metricLabelSelector` write it: what
 /// `metav1.LabelSelectorAsSelector` makes of it, requirements sorted by key.
-fn selector(value: &Value) -> String {
+pub(super) fn selector(value: &Value) -> String {
     let mut parts: Vec<(String, String)> = Vec::new();
     for (key, value) in value["matchLabels"].as_object().into_iter().flatten() {
         parts.push((key.clone(), format!("{key}={}", value.as_str().unwrap_or_default())));
@@ -266,22 +263,21 @@ mod tests {
     #[test]
     fn no_metrics_are_cpu_at_80_percent() {
         for (version, spec) in [
-            ("autoscaling/v2", json!({"maxReplicas": 3, "metrics": []})),
-            ("autoscaling/v2", json!({"maxReplicas": 3})),
-            ("autoscaling/v1", json!({"maxReplicas": 3})),
+            ("autoscaling/v2", json!({"spec": {"maxReplicas": 3, "metrics": []}})),
+            ("autoscaling/v2", json!({"spec": {"maxReplicas": 3}})),
+            ("autoscaling/v1", json!({"spec": {"maxReplicas": 3}})),
         ] {
             let read = HpaSpec::read(version, &spec);
             assert_eq!(read.metrics, [cpu("/spec/metrics", 80)], "{version} {spec}");
             assert_eq!((read.min, read.max), (1, Some(3)));
         }
-        let v1 = HpaSpec::read("autoscaling/v1", &json!({"targetCPUUtilizationPercentage": 50}));
+        let v1 = HpaSpec::read("autoscaling/v1", &json!({"spec": {"targetCPUUtilizationPercentage": 50}}));
         assert_eq!(v1.metrics[0].target.average_utilization, Some(50));
     }
 
     #[test]
     fn an_entry_without_its_source_is_unusable() {
-        let spec =
-            json!({"metrics": [{"type": "Pods", "resource": {"name": "cpu"}}, {"type": "Cosmic"}, {}]});
+        let spec = json!({"spec": {"metrics": [{"type": "Pods", "resource": {"name": "cpu"}}, {"type": "Cosmic"}, {}]}});
         let kinds: Vec<_> =
             HpaSpec::read("autoscaling/v2", &spec).metrics.into_iter().map(|metric| metric.source).collect();
         let unusable = |kind: &str| MetricRef::Unusable { kind: kind.to_owned() };

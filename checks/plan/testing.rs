@@ -183,7 +183,7 @@ fn number(value: &Value, pointer: String, line: &mut usize, places: &mut BTreeMa
 
 fn plan(index: usize, document: &Document) -> Plan {
     let unasked = || Why::NotAsked("the cluster was not asked".to_owned());
-    let spec = HpaSpec::read(&document.api_version, document.at("/spec"));
+    let spec = HpaSpec::read(&document.api_version, &document.body);
     let namespace = if document.namespace.is_empty() { "shop" } else { &document.namespace };
     let metrics = spec.metrics.iter().map(|_| PlanMetric {
         described: Obs::unseen(Need::Kinds, [], unasked()),

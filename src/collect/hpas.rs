@@ -99,7 +99,7 @@ fn read_hpa(item: &Value) -> Option<Hpa> {
             json::name(&target["name"])?,
         ),
         metrics: json::items(&item["spec"]["metrics"]).filter_map(read_metric).collect(),
-        spec: HpaSpec::read("autoscaling/v2", &item["spec"]),
+        spec: HpaSpec::read("autoscaling/v2", item),
         filled: json::items(&item["status"]["currentMetrics"])
             .map(|entry| entry["type"].as_str().is_some_and(|kind| !kind.is_empty()))
             .collect(),

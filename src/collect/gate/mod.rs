@@ -4,7 +4,7 @@ mod kinds;
 mod namespaces;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use checks::evidence::{
     Document, Evidence, Gate, HpaTarget, Look, Manifests, Metrics, Mode, Need, Obs, Plan, PlanMetric, Why,
@@ -57,7 +57,10 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
         add_live(&asker, options, source, &mut gate).await;
     }
     let kinds = Kinds::default();
-    let names: Vec<String> = gate.plans.iter().map(|plan| plan.namespace.clone()).collect();
+    let scaled = gate.manifests.documents.iter().filter(|document| document.kind == "ScaledObject");
+    let scaled = scaled.map(|document| gate.namespace_of(document).to_owned());
+    let names: BTreeSet<String> =
+        gate.plans.iter().map(|plan| plan.namespace.clone()).chain(scaled).collect();
     for name in names {
         if !gate.namespaces.contains_key(&name) {
             let space = namespaces::look(&asker, &seen, &name).await;
@@ -92,11 +95,10 @@ fn start(source: &Source, input: &GateInput) -> Gate {
     let namespace = namespace.unwrap_or_else(|| "default".to_owned());
     let mut plans: Vec<Plan> = Vec::new();
     for (index, document) in input.manifests.documents.iter().enumerate() {
-        if let Some(plan) = declared(document, index, &namespace)
-            && !plans.iter().any(|known| known.namespace == plan.namespace && known.name == plan.name)
-        {
-            plans.push(plan);
-        }
+        let Some(plan) = declared(document, index, &namespace) else { continue };
+        // Of two that have one name the last is what is applied.
+        plans.retain(|known| known.namespace != plan.namespace || known.name != plan.name);
+        plans.push(plan);
     }
     plans.truncate(MAX_PLANS);
     Gate {
@@ -116,7 +118,7 @@ fn declared(document: &Document, index: usize, namespace: &str) -> Option<Plan> 
         return None;
     }
     let namespace = if document.namespace.is_empty() { namespace } else { &document.namespace };
-    let spec = HpaSpec::read(&document.api_version, document.at("/spec"));
+    let spec = HpaSpec::read(&document.api_version, &document.body);
     Some(plan(namespace, &document.name, Some(index), spec))
 }
 

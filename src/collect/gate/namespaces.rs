@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use checks::evidence::{Cluster, Look, MetricAnswer, Namespace, Need, Obs, OtherAutoscaler, Why};
-use checks::plan::{Quantity, default_requests};
+use checks::plan::{Quantity, default_requests, vpa_controls};
 use serde_json::Value;
 
 use super::super::ask::Asker;
@@ -95,27 +95,15 @@ async fn others(asker: &Asker<'_>, cluster: &Cluster, name: &str, path: &str) ->
     all
 }
 
-/// A `VerticalPodAutoscaler`, and what it changes: CPU and memory of every container unless it says otherwise, and
-/// nothing in the mode `Off`.
+/// A `VerticalPodAutoscaler`.
 fn vertical(item: &Value) -> Option<OtherAutoscaler> {
-    let spec = &item["spec"];
-    let off = spec["updatePolicy"]["updateMode"] == "Off";
-    let whole = || ["cpu", "memory"].map(str::to_owned).to_vec();
-    let of = |policy: &Value| match policy["controlledResources"].as_array() {
-        _ if policy["mode"] == "Off" => Vec::new(),
-        Some(_) => json::texts(&policy["controlledResources"]),
-        None => whole(),
-    };
-    let policies = json::items(&spec["resourcePolicy"]["containerPolicies"]);
-    let mut controls: BTreeMap<String, Vec<String>> =
-        policies.map(|policy| (json::text(&policy["containerName"]), of(policy))).collect();
-    controls.entry("*".to_owned()).or_insert_with(whole);
+    let target = &item["spec"]["targetRef"];
     Some(OtherAutoscaler {
         kind: "VerticalPodAutoscaler".to_owned(),
         name: json::name(&item["metadata"]["name"])?,
-        target_kind: json::text(&spec["targetRef"]["kind"]),
-        target_name: json::text(&spec["targetRef"]["name"]),
-        controls: if off { BTreeMap::new() } else { controls },
+        target_kind: json::text(&target["kind"]),
+        target_name: json::text(&target["name"]),
+        controls: vpa_controls(&item["spec"]),
     })
 }
 

@@ -192,11 +192,12 @@ async fn question(
         }
         MetricRef::External { name, selector: wanted } => {
             let version = served(cluster, "external.metrics.k8s.io", &["v1beta1"])?;
-            let metric = usable(name)?;
+            // The controller's client writes the name in lower case (seen on 1.36).
+            let metric = usable(&name.to_lowercase())?;
             let query = query("?labelSelector", wanted);
             let path =
                 Ok(format!("/apis/external.metrics.k8s.io/{version}/namespaces/{namespace}/{metric}{query}"));
-            Ok(Question { path, ..blank("list", "external.metrics.k8s.io", name) })
+            Ok(Question { path, ..blank("list", "external.metrics.k8s.io", &name.to_lowercase()) })
         }
         MetricRef::Unusable { kind } => Err(Why::NotAsked(format!("no metric is of the type {kind:?}"))),
     }
