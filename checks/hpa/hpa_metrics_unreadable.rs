@@ -40,7 +40,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Symptom,
     modes: &[Mode::Installed, Mode::Gate],
-    needs: &[Need::Hpas, Need::HpaTarget, Need::HpaPods, Need::NodeMetrics, Need::PodMetrics],
+    needs: &[Need::NodeMetrics, Need::Hpas, Need::HpaTarget, Need::HpaPods, Need::PodMetrics],
     explains: &[],
     question: Question::Deciding { modes: &[Mode::Gate], unless: &[] },
     source: include_str!("hpa_metrics_unreadable.rs"),
