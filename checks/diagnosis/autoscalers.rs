@@ -1,5 +1,7 @@
 //! The verdict of a gate on every autoscaler, metric by metric.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::CheckReport;
@@ -65,18 +67,23 @@ impl MetricVerdict {
     }
 }
 
+/// What is said of each subject.
+type Said<'r> = BTreeMap<&'r Subject, Vec<(MetricVerdict, Reason)>>;
+
 /// The verdicts on all autoscalers that a gate was asked about.
 pub(super) fn verdicts(reports: &[CheckReport], evidence: &Evidence) -> Vec<AutoscalerVerdict> {
+    let said = said(reports);
     let plans = evidence.gate.plans.iter().enumerate();
-    plans.map(|(index, plan)| verdict(reports, index, plan)).collect()
+    plans.map(|(index, plan)| verdict(&said, index, plan)).collect()
 }
 
-fn verdict(reports: &[CheckReport], index: usize, plan: &Plan) -> AutoscalerVerdict {
-    let whole = said_of(reports, &plan::subject(plan));
+fn verdict(said: &Said<'_>, index: usize, plan: &Plan) -> AutoscalerVerdict {
+    let of = |subject: &Subject| said.get(subject).map(Vec::as_slice).unwrap_or_default();
+    let whole = of(&plan::subject(plan));
     let metrics: Vec<MetricOutcome> = (0..plan.spec.metrics.len())
         .map(|metric| {
-            let own = said_of(reports, &plan::metric_subject(plan, metric));
-            let all: Vec<_> = whole.iter().chain(&own).collect();
+            let own = of(&plan::metric_subject(plan, metric));
+            let all: Vec<_> = whole.iter().chain(own).collect();
             let verdict = all.iter().map(|(verdict, _)| *verdict).max().unwrap_or(MetricVerdict::Pass);
             let reasons =
                 all.into_iter().filter(|(own, _)| *own == verdict).map(|(_, reason)| reason.clone());
@@ -87,10 +94,10 @@ fn verdict(reports: &[CheckReport], index: usize, plan: &Plan) -> AutoscalerVerd
     AutoscalerVerdict { plan: index, verdict: worst.max().unwrap_or(MetricVerdict::Pass), metrics }
 }
 
-/// What keeps a subject's metrics from being read. A check that only warns, or whose open answer is only listed, says
-/// nothing of that.
-fn said_of(reports: &[CheckReport], subject: &Subject) -> Vec<(MetricVerdict, Reason)> {
-    let mut said = Vec::new();
+/// What keeps metrics from being read. A check that only warns, or whose open answer is only listed, says nothing of
+/// that.
+fn said(reports: &[CheckReport]) -> Said<'_> {
+    let mut said = Said::new();
     for report in reports {
         let check = report.check.0;
         let decides = check.hop == Hop::Hpa
@@ -98,8 +105,7 @@ fn said_of(reports: &[CheckReport], subject: &Subject) -> Vec<(MetricVerdict, Re
             && matches!(check.kind, Kind::Cause | Kind::Symptom);
         let deciding =
             matches!(check.question, Question::Deciding { modes, .. } if modes.contains(&Mode::Gate));
-        let own = report.results.iter().filter(|(about, _)| about == subject);
-        for (_, outcome) in own.filter(|_| decides) {
+        for (subject, outcome) in report.results.iter().filter(|_| decides) {
             let (verdict, detail) = match outcome {
                 Outcome::Fail(finding) => (MetricVerdict::Fail, finding.detail.clone()),
                 Outcome::Undecided(missing) if matches!(missing.why, Why::Deferred(_)) => {
@@ -110,7 +116,8 @@ fn said_of(reports: &[CheckReport], subject: &Subject) -> Vec<(MetricVerdict, Re
                 }
                 Outcome::Undecided(_) | Outcome::Pass | Outcome::NotApplicable(_) => continue,
             };
-            said.push((verdict, Reason { code: check.code, name: check.name, detail }));
+            let reason = Reason { code: check.code, name: check.name, detail };
+            said.entry(subject).or_default().push((verdict, reason));
         }
     }
     said

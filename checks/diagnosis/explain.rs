@@ -106,6 +106,17 @@ fn is_part(subject: &Subject) -> bool {
     matches!(subject.kind.as_str(), "Node" | "HorizontalPodAutoscaler" | "Metric" | "File")
 }
 
+/// Whether a fault of one subject is a fault of another: of itself, or of the autoscaler whose metric it is.
+fn is_about(cause: &Subject, subject: &Subject) -> bool {
+    let of_metric = || {
+        cause.kind == "HorizontalPodAutoscaler"
+            && subject.kind == "Metric"
+            && cause.namespace == subject.namespace
+            && subject.name.strip_prefix(&cause.name).is_some_and(|rest| rest.starts_with('['))
+    };
+    cause == subject || of_metric()
+}
+
 /// The indices of the causes that together cover a symptom; empty when they do not.
 fn explaining(causes: &[RootCause], symptom: CheckRef, finding: &Finding, reach: &Reach) -> Vec<usize> {
     let able: Vec<usize> =
@@ -118,7 +129,9 @@ fn explaining(causes: &[RootCause], symptom: CheckRef, finding: &Finding, reach:
     let own: Vec<usize> = able
         .iter()
         .copied()
-        .filter(|&index| causes[index].findings.iter().any(|cause| cause.subject == finding.subject))
+        .filter(|&index| {
+            causes[index].findings.iter().any(|cause| is_about(&cause.subject, &finding.subject))
+        })
         .collect();
     if !own.is_empty() {
         return own;

@@ -25,6 +25,9 @@ pub struct Gate {
     pub pipeline: bool,
     /// The autoscalers to judge.
     pub plans: Vec<Plan>,
+    /// How many autoscalers there are besides, which are too many to judge. No evidence: nothing is judged then.
+    #[serde(skip)]
+    pub left_out: usize,
     /// What was seen of their namespaces, by name.
     pub namespaces: BTreeMap<String, Namespace>,
 }
@@ -40,6 +43,7 @@ impl Default for Gate {
             live: Obs::unseen(Need::Hpas, [], Why::NotAsked("it is no question of a gate".to_owned())),
             pipeline: false,
             plans: Vec::new(),
+            left_out: 0,
             namespaces: BTreeMap::new(),
         }
     }

@@ -111,6 +111,16 @@ impl Document {
         self.body.pointer(pointer).unwrap_or(&Value::Null)
     }
 
+    /// Its name; one that has none, or whose name is made when it is applied, goes by its place.
+    #[must_use]
+    pub fn name_or_place(&self) -> String {
+        if self.name.is_empty() {
+            format!("without a name at {}:{}", self.place.file, self.place.line)
+        } else {
+            self.name.clone()
+        }
+    }
+
     /// The group of the API, empty for the core.
     #[must_use]
     pub fn group(&self) -> &str {

@@ -18,12 +18,8 @@ pub(crate) fn declared(evidence: &Evidence) -> BTreeMap<Subject, Vec<&Document>>
     declared
 }
 
-/// An autoscaler as a subject; one without a name goes by its place.
+/// An autoscaler as a subject.
 fn subject(evidence: &Evidence, document: &Document) -> Subject {
-    let name = if document.name.is_empty() {
-        format!("without a name at {}:{}", document.place.file, document.place.line)
-    } else {
-        document.name.clone()
-    };
-    Subject::namespaced("HorizontalPodAutoscaler", evidence.gate.namespace_of(document), name)
+    let namespace = evidence.gate.namespace_of(document);
+    Subject::namespaced("HorizontalPodAutoscaler", namespace, document.name_or_place())
 }

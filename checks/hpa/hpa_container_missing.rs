@@ -45,7 +45,7 @@ pub(crate) const CHECK: Check = Check {
     kind: Kind::Cause,
     modes: hpa::GATE,
     needs: &[Need::Version, Need::Hpas, Need::HpaTarget, Need::HpaPods, Need::Template],
-    explains: &[],
+    explains: &["hpa-metrics-unreadable"],
     question: Question::Deciding { modes: hpa::GATE, unless: &[] },
     source: include_str!("hpa_container_missing.rs"),
     run,

@@ -21,7 +21,8 @@
 //! ## When it is wrong
 //!
 //! A kube-controller-manager without `--use-service-account-credentials` calls as `system:kube-controller-manager`,
-//! about which nobody is asked here.
+//! about which nobody is asked here. A controller that has lost its whole role cannot write conditions either: those
+//! of its autoscalers stay as they were, and to somebody who may not ask about others they still look like working.
 //!
 //! ## References
 //!

@@ -27,7 +27,7 @@ use crate::check::{
     Check, Decision, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, Undecided, fail,
     no_remedies, not_applicable,
 };
-use crate::evidence::{Evidence, Hpa, Mode, Need, Why};
+use crate::evidence::{Evidence, Hpa, Look, Mode, Need, Why};
 use crate::hpa::{self, gate};
 use crate::plan::YOUNG_S as YOUNG_POD_S;
 use crate::support;
@@ -53,6 +53,7 @@ const YOUNG_S: i64 = 120;
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     if evidence.mode == Mode::Gate {
+        results.about(Subject::cluster(), |ctx| listed(ctx, evidence));
         gate::each_metric(evidence, results, |ctx, metric, subject| planned(ctx, evidence, metric, subject));
         return;
     }
@@ -98,6 +99,15 @@ fn too_early() -> Undecided {
         need: Need::Hpas,
         why: Why::TooEarly("the HPA or its pods are younger than two minutes".to_owned()),
     }
+}
+
+/// Where the autoscalers of the cluster are asked about and cannot be listed, nothing is known of any of them.
+fn listed(ctx: &Context<'_>, evidence: &Evidence) -> Decision {
+    let live = &evidence.gate.live;
+    if matches!(&live.look, Look::Unseen(Why::NotAsked(_))) {
+        return Ok(not_applicable("the autoscalers of the cluster are not asked about"));
+    }
+    ctx.need(live).map(|()| Outcome::Pass)
 }
 
 /// For an autoscaler that is to be deployed, or has been.
@@ -202,6 +212,14 @@ fn judged(
         None if live.conditions.is_empty() => "the HPA controller has not looked at it".to_owned(),
         None => "the HPA controller has not read it".to_owned(),
     };
-    let path = format!("items[{}].status.currentMetrics[{}]", live.name, metric.index);
-    Ok(fail(Finding::new(subject, detail).cite(&evidence.gate.live, path, "empty", "a value")))
+    let finding = Finding::new(subject, detail);
+    // The value of an earlier time may still stand there; then the condition alone proves that nothing is read now.
+    let (path, value, expected) = match said {
+        Some(condition) => {
+            let path = format!("items[{}].status.conditions[{}]", live.name, condition.kind);
+            (path, condition.reason.as_str(), "True")
+        }
+        None => (format!("items[{}].status.currentMetrics[{}]", live.name, metric.index), "empty", "a value"),
+    };
+    Ok(fail(finding.cite(&evidence.gate.live, path, value, expected)))
 }

@@ -26,6 +26,8 @@
 //! - Failure catalogue: `hpa-selector-matches-foreign-pods` (AH-H10), `hpa-completed-pods-counted` (AH-H11)
 //! - Kubernetes `pkg/controller/podautoscaler/replica_calculator.go`
 
+use std::collections::BTreeSet;
+
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
     not_applicable,
@@ -51,6 +53,10 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    // Two autoscalers over the same pods are another, worse fault.
+    let scaled: BTreeSet<_> = hpa::applied(evidence)
+        .filter_map(|it| Some((it.namespace.as_str(), std::ptr::from_ref(evidence.gate.target_of(it)?))))
+        .collect();
     hpa::each_plan(evidence, results, |ctx, plan, subject| {
         if hpa::has_no_target(ctx, evidence, plan)? {
             return Ok(not_applicable("it has no target that can be scaled"));
@@ -59,12 +65,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             return Ok(not_applicable("neither manifest nor cluster shows the selector of its target"));
         };
         let target = format!("{} {}", plan.spec.target.kind, plan.spec.target.name);
-        let same_namespace = |it: &&crate::evidence::Plan| it.namespace == plan.namespace;
-        // Two autoscalers over the same pods are another, worse fault.
         let scaled = |other: &plan::Workload<'_>| {
-            hpa::applied(evidence)
-                .filter(same_namespace)
-                .any(|it| evidence.gate.target_of(it).is_some_and(|it| std::ptr::eq(it, other.document)))
+            scaled.contains(&(plan.namespace.as_str(), std::ptr::from_ref(other.document)))
         };
         let found = selection::others(evidence, plan, &selector).find(|other| !scaled(other));
         if let Some(other) = found {

@@ -44,7 +44,7 @@ pub(crate) const CHECK: Check = Check {
     kind: Kind::Cause,
     modes: hpa::GATE,
     needs: &[Need::Hpas, Need::Kinds],
-    explains: &[],
+    explains: &["hpa-metrics-unreadable"],
     question: Question::Deciding { modes: hpa::GATE, unless: &[] },
     source: include_str!("hpa_target_not_scalable.rs"),
     run,

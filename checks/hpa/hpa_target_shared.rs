@@ -46,7 +46,7 @@ pub(crate) const CHECK: Check = Check {
     kind: Kind::Cause,
     modes: hpa::GATE,
     needs: &[Need::Hpas, Need::HpaTarget, Need::HpaPods],
-    explains: &[],
+    explains: &["hpa-metrics-unreadable"],
     question: Question::Deciding { modes: hpa::GATE, unless: &[] },
     source: include_str!("hpa_target_shared.rs"),
     run,
@@ -54,6 +54,7 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    let selectors = rivals::Selectors::of(evidence);
     hpa::each_plan(evidence, results, |ctx, plan, subject| {
         let new = |detail: String| Finding::new(subject.clone(), detail);
         let target = rivals::of_target(ctx, evidence, plan, &new);
@@ -66,7 +67,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             target?;
             return Ok(not_applicable("it has no target that can be scaled"));
         }
-        let pods = rivals::of_pods(ctx, evidence, plan, &new);
+        let pods = rivals::of_pods(ctx, evidence, plan, &selectors, &new);
         if let Ok(Some(finding)) = pods {
             return Ok(fail(finding));
         }

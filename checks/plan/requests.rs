@@ -312,6 +312,11 @@ fn of_others(
                 return Ok(Some(prove(new(detail), &other, lack, asked.resource)));
             }
             Ok(_) => {}
+            // That one LimitRange not seen leaves the rest open as well.
+            Err(missing) if missing.need == Need::LimitRanges => {
+                open = Some(missing);
+                break;
+            }
             Err(missing) => open = Some(missing),
         }
     }

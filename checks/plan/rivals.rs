@@ -1,6 +1,8 @@
 //! Other autoscalers that the controller would find for the same pods.
 
-use super::{ObjectRef, Selector, cite_own, kinds, path, selection};
+use std::collections::BTreeSet;
+
+use super::{ObjectRef, Selector, Workload, cite_own, kinds, path, selection};
 use crate::Context;
 use crate::check::{Finding, Undecided};
 use crate::evidence::{Evidence, Hpa, Plan};
@@ -18,11 +20,11 @@ fn staying<'e>(ctx: &Context<'_>, evidence: &'e Evidence, plan: &Plan) -> Result
     let seen = evidence.gate.namespaces.get(&plan.namespace).filter(|_| !evidence.gate.offline);
     let Some(seen) = seen else { return Ok(Vec::new()) };
     let gate = &evidence.gate;
-    let known = |hpa: &&Hpa| {
-        gate.plans.iter().any(|it| it.namespace == plan.namespace && it.name == hpa.name)
-            || gate.scaled_objects(&plan.namespace).any(|it| it.hpa == hpa.name)
-    };
-    Ok(ctx.need(&seen.hpas)?.iter().filter(|hpa| hpa.namespace == plan.namespace && !known(hpa)).collect())
+    let planned = gate.plans.iter().filter(|it| it.namespace == plan.namespace).map(|it| it.name.clone());
+    let known: BTreeSet<String> =
+        planned.chain(gate.scaled_objects(&plan.namespace).map(|it| it.hpa)).collect();
+    let stays = |hpa: &&Hpa| hpa.namespace == plan.namespace && !known.contains(&hpa.name);
+    Ok(ctx.need(&seen.hpas)?.iter().filter(stays).collect())
 }
 
 /// Another autoscaler with the same target, as a finding without the proof of the plan's own side.
@@ -69,6 +71,33 @@ pub(crate) fn of_target(
     Ok(Some(finding.cite(&namespace.hpas, at, &target.name, "another target")))
 }
 
+/// The selectors that the manifests show, by the place of the autoscaler among [`crate::evidence::Gate::plans`]. To look
+/// for them once is enough for all pairs of autoscalers.
+pub(crate) struct Selectors(Vec<Option<Selector>>);
+
+impl Selectors {
+    /// Reads them.
+    pub(crate) fn of(evidence: &Evidence) -> Self {
+        let gate = &evidence.gate;
+        let selector = |plan| gate.workload_of(plan).and_then(|workload| workload.selector());
+        Self(gate.plans.iter().map(selector).collect())
+    }
+
+    /// The selector of a target.
+    fn find(
+        &self,
+        ctx: &Context<'_>,
+        evidence: &Evidence,
+        plan: &Plan,
+    ) -> Result<Option<Selector>, Undecided> {
+        let index = evidence.gate.plans.iter().position(|it| std::ptr::eq(it, plan));
+        match index.and_then(|index| self.0.get(index)?.clone()) {
+            Some(selector) => Ok(Some(selector)),
+            None => selection::of_cluster(ctx, evidence, plan),
+        }
+    }
+}
+
 /// Another autoscaler whose target's selector picks pods that this one's selector picks too.
 ///
 /// # Errors
@@ -78,6 +107,7 @@ pub(crate) fn of_pods(
     ctx: &Context<'_>,
     evidence: &Evidence,
     plan: &Plan,
+    selectors: &Selectors,
     new: &dyn Fn(String) -> Finding,
 ) -> Result<Option<Finding>, Undecided> {
     let others: Vec<&Plan> = hpa::applied(evidence)
@@ -88,10 +118,11 @@ pub(crate) fn of_pods(
     if others.is_empty() && staying.is_empty() {
         return Ok(None);
     }
-    let Some(own) = selection::selector(ctx, evidence, plan)? else { return Ok(None) };
+    let Some(own) = selectors.find(ctx, evidence, plan)? else { return Ok(None) };
+    let mine: Vec<Workload<'_>> = evidence.gate.matching(&plan.namespace, &own).collect();
     for rival in others {
-        let Some(selector) = selection::selector(ctx, evidence, rival)? else { continue };
-        let Some(both) = both(ctx, evidence, plan, &own, &selector)? else { continue };
+        let Some(selector) = selectors.find(ctx, evidence, rival)? else { continue };
+        let Some(both) = both(ctx, evidence, plan, &mine, &selector)? else { continue };
         let (target, theirs) = (&plan.spec.target, &rival.spec.target);
         let finding = new(format!(
             "the selectors of {} {} and of {} {} both match {both}, and \
@@ -117,7 +148,7 @@ pub(crate) fn of_pods(
     for rival in staying {
         let Some(scale) = ctx.need(&rival.scale)? else { continue };
         let Some(selector) = Selector::parse(&scale.selector).filter(|it| !it.is_empty()) else { continue };
-        let Some(both) = both(ctx, evidence, plan, &own, &selector)? else { continue };
+        let Some(both) = both(ctx, evidence, plan, &mine, &selector)? else { continue };
         let target = &plan.spec.target;
         let finding = new(format!(
             "the selectors of {} {} and of the target of HorizontalPodAutoscaler {} of the cluster both match \
@@ -135,7 +166,7 @@ pub(crate) fn of_pods(
 }
 
 /// Where the selector of a workload stands: its first label.
-fn selector_pointer(workload: &super::Workload<'_>) -> String {
+fn selector_pointer(workload: &Workload<'_>) -> String {
     let labels = workload.source.at("/spec/selector/matchLabels").as_object();
     match labels.and_then(|labels| labels.keys().next()) {
         Some(key) => format!("/spec/selector/matchLabels/{}", super::escaped(key)),
@@ -143,16 +174,15 @@ fn selector_pointer(workload: &super::Workload<'_>) -> String {
     }
 }
 
-/// What makes pods that both selectors match; or a pod of the cluster that nothing in the manifests replaces.
+/// What of `mine`, that one selector matches, the other matches too; or a pod of the cluster that nothing in the manifests replaces.
 fn both(
     ctx: &Context<'_>,
     evidence: &Evidence,
     plan: &Plan,
-    one: &Selector,
+    mine: &[Workload<'_>],
     other: &Selector,
 ) -> Result<Option<String>, Undecided> {
-    let mut workloads = evidence.gate.matching(&plan.namespace, one);
-    if let Some(workload) = workloads.find(|workload| other.matches(&workload.template.labels)) {
+    if let Some(workload) = mine.iter().find(|workload| other.matches(&workload.template.labels)) {
         return Ok(Some(format!("the pods of {}", workload.words())));
     }
     if evidence.gate.offline {

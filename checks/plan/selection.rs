@@ -24,6 +24,19 @@ pub(crate) fn selector(
     if let Some(selector) = evidence.gate.workload_of(plan).and_then(|workload| workload.selector()) {
         return Ok(Some(selector));
     }
+    of_cluster(ctx, evidence, plan)
+}
+
+/// The selector of a target that no manifest shows.
+///
+/// # Errors
+///
+/// When the scale was not seen.
+pub(crate) fn of_cluster(
+    ctx: &Context<'_>,
+    evidence: &Evidence,
+    plan: &Plan,
+) -> Result<Option<Selector>, Undecided> {
     if evidence.gate.offline {
         return Ok(None);
     }

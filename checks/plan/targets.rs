@@ -106,11 +106,14 @@ impl Gate {
         selector: &'e Selector,
     ) -> impl Iterator<Item = Workload<'e>> {
         let matched = move |document: &&Document| {
+            if self.namespace_of(document) != namespace {
+                return false;
+            }
             let labels = document.at(template_pointer(document))["metadata"]["labels"].as_object();
             let labels = labels.into_iter().flatten();
             let labels =
                 labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
-            self.namespace_of(document) == namespace && selector.matches(&labels)
+            selector.matches(&labels)
         };
         self.manifests.documents.iter().filter(matched).filter_map(|it| self.workload(it))
     }

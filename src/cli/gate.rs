@@ -76,6 +76,18 @@ pub(super) fn run(args: &GateArgs, global: &Global, ui: Ui) -> Exit {
         let seen = runtime.block_on(seen(args, global, manifests, ui));
         runtime.shutdown_background();
         let seen = seen?;
+        let gate = &seen.evidence.gate;
+        if gate.left_out > 0 {
+            let all = gate.plans.len() + gate.left_out;
+            return Err(Failure::new(
+                Kind::Input,
+                format!("there are {all} autoscalers with their metrics, which is too many for one look"),
+            )
+            .hint("Judge them in parts: fewer files with -f, or one namespace with --live -n."));
+        }
+        if gate.plans.is_empty() && !args.live {
+            ui.note("there is no HorizontalPodAutoscaler in the manifests, so there was none to judge");
+        }
         if args.fail_if_none && seen.evidence.gate.plans.is_empty() {
             return Err(Failure::new(Kind::Input, "there is no HorizontalPodAutoscaler to judge")
                 .hint("Is it the right directory, and was every template rendered?"));
@@ -88,6 +100,10 @@ fn refuse_contradictions(args: &GateArgs, global: &Global) -> Result<(), Failure
     if args.filename.is_empty() && !args.live {
         return Err(Failure::new(Kind::Usage, "there is nothing to judge")
             .hint("Name manifests with -f, or judge the autoscalers of the cluster with --live."));
+    }
+    if let Some(namespace) = args.namespace.as_deref().filter(|name| !is_namespace(name)) {
+        return Err(Failure::new(Kind::Usage, format!("{namespace:?} is not the name of a namespace"))
+            .hint("A namespace is named with at most 63 small letters, digits and dashes."));
     }
     let cluster = [
         ("--context", global.context.is_some()),
@@ -110,6 +126,15 @@ fn refuse_contradictions(args: &GateArgs, global: &Global) -> Result<(), Failure
         without("--replay", &cluster)?;
     }
     Ok(())
+}
+
+/// Whether a text may be the name of a namespace: a label as DNS has them.
+fn is_namespace(name: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len())
+        && name.bytes().all(inner)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
 fn manifests(args: &GateArgs, ui: Ui) -> Result<Manifests, Failure> {
@@ -175,6 +200,16 @@ fn nobody() -> Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn namespaces_are_labels() {
+        for name in ["a", "team-1", "0", &"a".repeat(63)] {
+            assert!(is_namespace(name), "{name}");
+        }
+        for name in ["", "../../secrets", "a/b", "-a", "a-", "A", "a.b", "a%2fb", &"a".repeat(64)] {
+            assert!(!is_namespace(name), "{name}");
+        }
+    }
 
     #[test]
     fn versions_are_read_as_people_write_them() {

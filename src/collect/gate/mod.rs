@@ -18,8 +18,10 @@ use super::{CollectOptions, cluster, json};
 use crate::source::{Request, Source, guard, segment};
 use kinds::{Kinds, kind_of};
 
-/// So many autoscalers are judged one by one; those in manifests come first.
+/// So many autoscalers are judged one by one.
 const MAX_PLANS: usize = 500;
+/// And so many metrics of all of them.
+const MAX_METRICS: usize = 2_000;
 
 /// What a gate is asked.
 #[derive(Clone, Debug, Default)]
@@ -93,14 +95,20 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
 fn start(source: &Source, input: &GateInput) -> Gate {
     let namespace = input.namespace.clone().or_else(|| source.context_namespace().map(str::to_owned));
     let namespace = namespace.unwrap_or_else(|| "default".to_owned());
-    let mut plans: Vec<Plan> = Vec::new();
+    let mut plans: Vec<Option<Plan>> = Vec::new();
+    let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
     for (index, document) in input.manifests.documents.iter().enumerate() {
         let Some(plan) = declared(document, index, &namespace) else { continue };
         // Of two that have one name the last is what is applied.
-        plans.retain(|known| known.namespace != plan.namespace || known.name != plan.name);
-        plans.push(plan);
+        if let Some(earlier) = places.insert((plan.namespace.clone(), plan.name.clone()), plans.len())
+            && let Some(earlier) = plans.get_mut(earlier)
+        {
+            *earlier = None;
+        }
+        plans.push(Some(plan));
     }
-    plans.truncate(MAX_PLANS);
+    let mut plans: Vec<Plan> = plans.into_iter().flatten().collect();
+    let left_out = limit(&mut plans);
     Gate {
         manifests: input.manifests.clone(),
         namespace,
@@ -109,17 +117,29 @@ fn start(source: &Source, input: &GateInput) -> Gate {
         live: Obs::unseen(Need::Hpas, [], Why::NotAsked("without --live".to_owned())),
         pipeline: false,
         plans,
+        left_out,
         namespaces: BTreeMap::new(),
     }
 }
 
+/// Leaves as many as are judged, and says how many those are that are not.
+fn limit(plans: &mut Vec<Plan>) -> usize {
+    let mut metrics = 0;
+    let mut fits = |plan: &Plan| {
+        metrics += plan.spec.metrics.len();
+        metrics <= MAX_METRICS
+    };
+    let keep = plans.iter().take(MAX_PLANS).take_while(|plan| fits(plan)).count();
+    plans.drain(keep..).count()
+}
+
 fn declared(document: &Document, index: usize, namespace: &str) -> Option<Plan> {
-    if document.kind != "HorizontalPodAutoscaler" || document.name.is_empty() {
+    if document.kind != "HorizontalPodAutoscaler" {
         return None;
     }
     let namespace = if document.namespace.is_empty() { namespace } else { &document.namespace };
     let spec = HpaSpec::read(&document.api_version, &document.body);
-    Some(plan(namespace, &document.name, Some(index), spec))
+    Some(plan(namespace, &document.name_or_place(), Some(index), spec))
 }
 
 fn plan(namespace: &str, name: &str, document: Option<usize>, spec: HpaSpec) -> Plan {
@@ -171,12 +191,13 @@ async fn add_live(asker: &Asker<'_>, options: &CollectOptions, source: &Source, 
         let own = |plan: &Plan| plan.namespace == hpa.namespace && plan.name == hpa.name;
         if let Some(plan) = gate.plans.iter_mut().find(|plan| own(plan)) {
             plan.live = Some(hpa.clone());
-        } else if gate.plans.len() < MAX_PLANS {
+        } else {
             let mut added = plan(&hpa.namespace, &hpa.name, None, hpa.spec.clone());
             added.live = Some(hpa.clone());
             gate.plans.push(added);
         }
     }
+    gate.left_out += limit(&mut gate.plans);
     gate.live = hpas.map(Need::Hpas, |_| ());
 }
 
