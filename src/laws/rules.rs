@@ -11,7 +11,7 @@ use checks::rules::{Rules, Text, View};
 use serde_json::Value;
 
 use super::assert_none;
-use super::world::{WORLD, case, hide, nothing, subsets};
+use super::world::{SUBSETS, WORLD, case, hide, nothing, subsets};
 
 /// The recordings that the law is tried on; hiding takes its time.
 const TRIED: &[&str] = &[
@@ -101,7 +101,7 @@ fn hiding_makes_rules_undecided_and_nothing_else() {
         let document = serde_json::to_value(&case(name).evidence).expect("evidence can be written");
         let whole = results(&rules, &evidence(&document));
         decided += whole.values().filter(|word| **word != "undecided").count();
-        for (words, places) in subsets(name, &document) {
+        for (words, places) in subsets(name, &document, SUBSETS) {
             for (key, word) in results(&rules, &evidence(&hide(&document, &places))) {
                 let before = whole.get(&key).copied();
                 if word != "undecided" && before != Some(word) {

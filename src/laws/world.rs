@@ -12,11 +12,14 @@ use serde_json::{Value, json};
 
 use super::dice::Dice;
 use super::edited::edited;
-use crate::collect::{CollectOptions, KubeletLook, collect};
+use crate::collect::{CollectOptions, GateInput, KubeletLook, collect};
+use crate::manifest;
 use crate::source::{Header, Recording, Source};
 
 /// How many random subsets of a recording are hidden.
-const SUBSETS: u64 = 40;
+pub(super) const SUBSETS: u64 = 40;
+/// And of a recording of a gate, of which there are many that are small.
+const GATE_SUBSETS: u64 = 10;
 
 /// The result for one subject, without its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,7 +154,8 @@ pub(super) struct Case {
 impl Case {
     fn new(name: String, is_recorded: bool, evidence: Evidence) -> Self {
         let document = serde_json::to_value(&evidence).expect("evidence can be written");
-        let hidden = subsets(&name, &document).into_iter().map(|(words, places)| {
+        let count = if evidence.mode == Mode::Gate { GATE_SUBSETS } else { SUBSETS };
+        let hidden = subsets(&name, &document, count).into_iter().map(|(words, places)| {
             let rest = hide(&document, &places);
             judge(format!("{name} without {}", words.replace("/look/seen", "")), &rest)
         });
@@ -163,7 +167,10 @@ impl Case {
     /// What there is to judge of one recording: itself, and what is made of it by editing.
     fn read(path: &Path) -> Vec<Self> {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let evidence = evidence(path);
+        let evidence = evidence(path, &name);
+        if evidence.mode == Mode::Gate {
+            return vec![Self::new(name, true, evidence)];
+        }
         let mut cases: Vec<Self> = edited(&name, &evidence)
             .into_iter()
             .map(|(words, edited)| Self::new(format!("{name}, {words}"), false, edited))
@@ -180,10 +187,11 @@ impl Case {
 
 /// Every recording, and what is made of some by editing.
 pub(super) static WORLD: LazyLock<Vec<Case>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .map(|list| list.map(|entry| entry.expect("an entry").path()).collect())
-        .unwrap_or_default();
+    let mut paths: Vec<PathBuf> = ["tests/recordings", "tests/gate/recordings"]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(root().join(folder)).expect("the recordings"))
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
     paths.sort();
     assert!(
@@ -220,30 +228,49 @@ pub(super) fn check(name: &str) -> Option<&'static Check> {
     CHECKS.iter().find(|check| check.name == name)
 }
 
-/// Reads a recording as `check --replay` does.
-fn evidence(path: &Path) -> Evidence {
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Reads a recording as `check --replay` does, and that of a gate with the manifest of its case.
+fn evidence(path: &Path, name: &str) -> Evidence {
     let recording = Recording::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let options = options(&recording.header);
+    let options = options(&recording.header, name);
     let source = Source::from(recording);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(collect(&source, &options))
 }
 
-fn options(header: &Header) -> CollectOptions {
+fn options(header: &Header, name: &str) -> CollectOptions {
     let argument = |name: &str| header.arguments.get(name).map(String::as_str);
+    let namespace = argument("namespace").map(str::to_owned);
+    let mode = match argument("mode") {
+        Some("before-install") => Mode::BeforeInstall,
+        Some("gate") => Mode::Gate,
+        _ => Mode::Installed,
+    };
+    let gate = || {
+        let case = name.split('.').next().unwrap_or_default();
+        let path = root().join(format!("tests/gate/cases/{case}.yaml"));
+        let reading = manifest::read(&[path], std::io::empty()).expect("the manifest of the case");
+        GateInput {
+            manifests: reading.manifests,
+            namespace: namespace.clone(),
+            live: false,
+            offline: false,
+            target_minor: None,
+        }
+    };
     CollectOptions {
-        mode: match argument("mode") {
-            Some("before-install") => Mode::BeforeInstall,
-            _ => Mode::Installed,
-        },
-        namespace: argument("namespace").map(str::to_owned),
+        mode,
+        gate: (mode == Mode::Gate).then(gate),
+        namespace,
         kubelets: match argument("kubelets") {
             Some("never") => KubeletLook::Never,
             Some("always") => KubeletLook::Always,
             _ => KubeletLook::Auto,
         },
         all_nodes: argument("all-nodes") == Some("true"),
-        gate: None,
     }
 }
 
@@ -320,7 +347,7 @@ pub(super) fn nothing(document: &Value) -> Value {
 }
 
 /// What to hide of a recording, each with its words: every single thing, every kind of thing, and random subsets.
-pub(super) fn subsets(name: &str, document: &Value) -> Vec<(String, Vec<String>)> {
+pub(super) fn subsets(name: &str, document: &Value, count: u64) -> Vec<(String, Vec<String>)> {
     let seen: Vec<Place> = places(document).into_iter().filter(|place| place.is_seen).collect();
     let mut subsets: Vec<(String, Vec<String>)> =
         seen.iter().map(|place| (place.pointer.clone(), vec![place.pointer.clone()])).collect();
@@ -330,7 +357,7 @@ pub(super) fn subsets(name: &str, document: &Value) -> Vec<(String, Vec<String>)
         subsets.push((format!("any {need}"), of_kind.map(|place| place.pointer.clone()).collect()));
     }
     let mut dice = Dice::new(name);
-    for _ in 0..SUBSETS {
+    for _ in 0..count {
         let share = 1 + dice.below(9);
         let chosen: Vec<String> =
             seen.iter().filter(|_| dice.below(10) < share).map(|place| place.pointer.clone()).collect();

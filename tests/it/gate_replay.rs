@@ -1,0 +1,103 @@
+//! What the program says of autoscalers on recordings of the real cluster, held against what the HPA controller did
+//! there, and what an account with little more than `edit` gets to know.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::tree::{read, root, stems};
+
+/// Replays a recording with its manifest.
+fn gate(manifest: &Path, recording: &Path, namespace: &str) -> (i32, Value) {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"))
+        .args(["gate", "-o", "json", "-n", namespace, "-f"])
+        .arg(manifest)
+        .arg("--replay")
+        .arg(recording)
+        .env_remove("KUBECONFIG")
+        .output()
+        .expect("the program starts");
+    let document = serde_json::from_slice(&stdout).unwrap_or_else(|error| {
+        panic!("{}: {error}: {}", recording.display(), String::from_utf8_lossy(&stderr))
+    });
+    (status.code().expect("an exit code"), document)
+}
+
+/// The verdict on a metric of the autoscaler of this name.
+fn verdict<'d>(document: &'d Value, name: &str, index: usize) -> Option<&'d str> {
+    let hpas = document["hpas"].as_array()?;
+    let hpa = hpas.iter().find(|hpa| hpa["subject"]["name"] == name)?;
+    hpa["metrics"][index]["verdict"].as_str()
+}
+
+#[test]
+fn verdicts_are_what_the_controller_did() {
+    let folder = root().join("tests/gate");
+    let oracle: Value = serde_json::from_str(&read(&folder.join("oracle.json"))).expect("JSON");
+    let recordings = stems(&folder.join("recordings"), ".jsonl");
+    assert!(recordings.len() >= 20, "there are {} recordings", recordings.len());
+    let mut wrong = Vec::new();
+    let mut promised = [0, 0];
+    for recording in recordings {
+        let (case, _) = recording.split_once('.').expect("CASE.MOMENT");
+        let (code, document) = gate(
+            &folder.join(format!("cases/{case}.yaml")),
+            &folder.join(format!("recordings/{recording}.jsonl")),
+            &format!("case-{case}"),
+        );
+        let hpas = oracle["cases"][case]["hpas"].as_array().expect("what the controller did");
+        assert!(!hpas.is_empty(), "{case}");
+        for hpa in hpas {
+            let name = hpa["name"].as_str().expect("a name");
+            for metric in hpa["metrics"].as_array().expect("its metrics") {
+                let index = usize::try_from(metric["index"].as_u64().expect("an index")).expect("small");
+                let filled = metric["filled"].as_bool().expect("whether it was read");
+                match verdict(&document, name, index) {
+                    Some("pass") if filled => promised[0] += 1,
+                    Some("fail") if !filled => promised[1] += 1,
+                    Some("deferred" | "undecided") => {}
+                    other => wrong.push(format!("{recording}: {name}[{index}] is {other:?}, read: {filled}")),
+                }
+            }
+            if !hpa["refused"].is_null() && code != 1 {
+                wrong
+                    .push(format!("{recording}: the API server refuses {name}, and the exit code is {code}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        promised.iter().all(|count| *count >= 5),
+        "too few verdicts are held against anything: {promised:?}"
+    );
+}
+
+/// What the account with `edit` in one namespace sees: the code, the document.
+fn editor(manifest: &str, recording: &str, namespace: &str) -> (i32, Value) {
+    let folder = root().join("tests/gate/editor");
+    gate(&folder.join(format!("{manifest}.yaml")), &folder.join(format!("{recording}.jsonl")), namespace)
+}
+
+#[test]
+fn edit_decides_where_an_autoscaler_works() {
+    let (code, document) = editor("shop", "working", "team");
+    assert_eq!((code, verdict(&document, "shop", 0)), (0, Some("pass")), "{}", document["undecided"]);
+}
+
+#[test]
+fn edit_sees_a_missing_request() {
+    let (code, document) = editor("shop-no-request", "no-request", "team");
+    assert_eq!((code, verdict(&document, "shop", 0)), (1, Some("fail")));
+    assert_eq!(document["root_causes"][0]["name"], "hpa-request-missing");
+}
+
+#[test]
+fn edit_in_an_empty_namespace_is_told_what_would_decide() {
+    let (code, document) = editor("shop", "empty", "empty");
+    assert_eq!((code, verdict(&document, "shop", 0)), (3, Some("undecided")));
+    let open = document["undecided"].to_string();
+    for words in ["subjectaccessreviews.authorization.k8s.io", "nodes.metrics.k8s.io"] {
+        assert!(open.contains(words), "{words} is not in {open}");
+    }
+}
