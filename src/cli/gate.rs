@@ -85,8 +85,11 @@ pub(super) fn run(args: &GateArgs, global: &Global, ui: Ui) -> Exit {
             )
             .hint("Judge them in parts: fewer files with -f, or one namespace with --live -n."));
         }
-        if gate.plans.is_empty() && !args.live {
-            ui.note("there is no HorizontalPodAutoscaler in the manifests, so there was none to judge");
+        let asked = !args.live || gate.live.peek().is_some();
+        if gate.plans.is_empty() && asked {
+            ui.note(
+                "there is no HorizontalPodAutoscaler where you asked for them, so there was none to judge",
+            );
         }
         if args.fail_if_none && seen.evidence.gate.plans.is_empty() {
             return Err(Failure::new(Kind::Input, "there is no HorizontalPodAutoscaler to judge")
