@@ -3,7 +3,7 @@
 use super::{ObjectRef, Selector, cite_own, kinds, path, selection};
 use crate::Context;
 use crate::check::{Finding, Undecided};
-use crate::evidence::{Evidence, Hpa, Plan};
+use crate::evidence::{Evidence, Hpa, Plan, TargetKind};
 use crate::hpa;
 
 /// Whether two references name one object.
@@ -90,6 +90,10 @@ pub(crate) fn of_pods(
     }
     let Some(own) = selection::selector(ctx, evidence, plan)? else { return Ok(None) };
     for rival in others {
+        // The controller does not count one whose target has no scale (seen on 1.36).
+        if let Ok(TargetKind::Unknown | TargetKind::NotScalable) = ctx.need(&rival.target) {
+            continue;
+        }
         let Some(selector) = selection::selector(ctx, evidence, rival)? else { continue };
         let Some(both) = both(ctx, evidence, plan, &own, &selector)? else { continue };
         let (target, theirs) = (&plan.spec.target, &rival.spec.target);
