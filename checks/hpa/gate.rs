@@ -3,7 +3,7 @@
 use crate::Context;
 use crate::check::{Decision, Finding, Results, Subject, not_applicable};
 use crate::evidence::{Evidence, Plan, PlanMetric};
-use crate::plan::MetricSpec;
+use crate::plan::{self, MetricSpec};
 
 /// A metric that is to be judged.
 pub(crate) struct Metric<'e> {
@@ -40,11 +40,9 @@ pub(crate) fn cite(
     value: &str,
     expected: &str,
 ) -> Finding {
-    match plan.document.and_then(|index| evidence.gate.manifests.documents.get(index)) {
-        Some(document) => finding.cite_manifest(document, pointer, value, expected),
-        None => {
-            let path = format!("items[{}]{}", plan.name, pointer.replace('/', "."));
-            finding.cite(&evidence.gate.live, path, value, expected)
-        }
+    if let Some(document) = plan::own(evidence, plan) {
+        return finding.cite_manifest(document, pointer, value, expected);
     }
+    let path = format!("items[{}]{}", plan.name, pointer.replace('/', "."));
+    finding.cite(&evidence.gate.live, path, value, expected)
 }

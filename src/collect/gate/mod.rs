@@ -62,10 +62,8 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
     let names: BTreeSet<String> =
         gate.plans.iter().map(|plan| plan.namespace.clone()).chain(scaled).collect();
     for name in names {
-        if !gate.namespaces.contains_key(&name) {
-            let space = namespaces::look(&asker, &seen, &name).await;
-            gate.namespaces.insert(name, space);
-        }
+        let space = namespaces::look(&asker, &seen, &name).await;
+        gate.namespaces.insert(name, space);
     }
     let mut plans = std::mem::take(&mut gate.plans);
     for plan in &mut plans {
@@ -76,7 +74,7 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
     let metrics = super::metrics(&asker).await;
     let mut evidence = if wants_pipeline(&gate, &metrics, source.now()) {
         gate.pipeline = true;
-        super::pipeline(&asker, source, options, seen).await
+        Box::pin(super::pipeline(&asker, source, options, seen)).await
     } else {
         let mut evidence = Evidence::unseen(Mode::Gate, source.now(), &why);
         evidence.cluster = seen;
