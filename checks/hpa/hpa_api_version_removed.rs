@@ -82,11 +82,18 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             let instead = if at < 23 { "autoscaling/v1" } else { "autoscaling/v2" };
             let mut finding = Finding::new(subject, detail);
             finding = finding.cite_manifest(document, "/apiVersion", version.as_str(), instead);
+            let mut changes = vec![("/apiVersion".to_owned(), Some(instead.into()))];
+            let mut is_certain = true;
             if instead == "autoscaling/v2" {
                 let renewed = Document { api_version: instead.to_owned(), ..document.clone() };
                 for fault in refusal::faults(&renewed).into_iter().filter(|fault| fault.value != "absent") {
                     finding = finding.cite_manifest(document, &fault.pointer, fault.value, &fault.expected);
+                    is_certain &= !fault.changes.is_empty();
+                    changes.extend(fault.changes);
                 }
+            }
+            for (pointer, value) in changes.into_iter().filter(|_| is_certain) {
+                finding = finding.change(document, pointer, value);
             }
             Ok(fail(finding))
         });

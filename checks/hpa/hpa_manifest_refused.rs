@@ -93,6 +93,13 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                 finding =
                     finding.cite_manifest(document, &fault.pointer, fault.value.clone(), &fault.expected);
             }
+            if faults.iter().all(|(_, fault)| !fault.changes.is_empty()) {
+                for (document, fault) in faults {
+                    for (pointer, value) in fault.changes {
+                        finding = finding.change(document, pointer, value);
+                    }
+                }
+            }
             Ok(fail(finding))
         });
     }

@@ -69,6 +69,11 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         for Reason { pointer, value, expected, .. } in &reasons {
             finding = gate::cite(finding, evidence, plan, pointer, value, expected);
         }
+        if let (Some(document), [Reason { expected, pointer, .. }]) = (plan::own(evidence, plan), &*reasons)
+            && expected == "Max"
+        {
+            finding = finding.change(document, pointer.as_str(), Some("Max".into()));
+        }
         Ok(fail(finding))
     });
 }

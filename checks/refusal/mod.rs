@@ -28,7 +28,12 @@ pub(crate) struct Fault {
     pub(crate) expected: String,
     /// The first minor version of Kubernetes 1 that takes it; none where every version refuses it.
     pub(crate) until: Option<u32>,
+    /// The changes that cure it, each a field and what it is to hold; empty where only its author knows.
+    pub(crate) changes: Vec<Change>,
 }
+
+/// A field by its JSON pointer, and what it is to hold; nothing where it is to go.
+pub(crate) type Change = (String, Option<Value>);
 
 impl Fault {
     fn new(
@@ -43,6 +48,7 @@ impl Fault {
             value: shown(value),
             expected: expected.into(),
             until: None,
+            changes: Vec::new(),
         }
     }
 
@@ -50,7 +56,19 @@ impl Fault {
         let pointer = pointer.into();
         let name = pointer.rsplit('/').next().unwrap_or_default();
         let what = format!("{name} is missing");
-        Self { what, value: "absent".to_owned(), expected: expected.into(), until: None, pointer }
+        Self { what, value: "absent".to_owned(), expected: expected.into(), until: None, changes: Vec::new(), pointer }
+    }
+
+    /// The value that is certainly meant.
+    fn write(mut self, value: impl Into<Value>) -> Self {
+        self.changes = vec![(self.pointer.clone(), Some(value.into()))];
+        self
+    }
+
+    /// The field has to go.
+    fn remove(mut self) -> Self {
+        self.changes = vec![(self.pointer.clone(), None)];
+        self
     }
 
     fn until(mut self, minor: u32) -> Self {

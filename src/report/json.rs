@@ -196,6 +196,8 @@ pub(super) struct RootCause<'r> {
     pub(super) decide: Option<Step<'r>>,
     /// The cures, the first for production.
     pub(super) remedies: Vec<Remedy<'r>>,
+    /// The change of the manifests that cures it, for `patch -p0`; null where that is not certain.
+    pub(super) patch: Option<String>,
 }
 
 /// Something in the cluster.
