@@ -172,14 +172,10 @@ fn selector(metric: &Metric<'_>, body: &Value) -> Option<Fault> {
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
-    let steps = findings.iter().flat_map(|finding| &finding.citations).map(|citation| {
-        let (path, value, expected) = (&citation.path, &citation.value, &citation.expected);
-        let at = citation
-            .place
-            .as_ref()
-            .map(|place| format!("{}:{}: ", place.file, place.line))
-            .unwrap_or_default();
-        Step::manual("the manifest", format!("{at}instead of {path} ({value}) write {expected}"))
+    let citations = findings.iter().flat_map(|finding| &finding.citations);
+    let steps = citations.map(|citation| {
+        let what = || format!("at {}, instead of {} write {}", citation.path, citation.value, citation.expected);
+        plan::rewrite(citation).unwrap_or_else(|| Step::manual("the autoscaler", what()))
     });
     vec![Remedy {
         title: "Ask for a metric that there is".to_owned(),

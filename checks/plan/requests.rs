@@ -158,7 +158,10 @@ pub(crate) fn prove(finding: Finding, workload: &Workload<'_>, lack: Lack<'_>, r
             let finding = finding.cite_manifest(source, &pointer, value, "more than 0");
             let finding = super::edit(finding, source, &pointer, &format!("{resource}: {amount}"));
             // A request may not be more than its limit.
-            let fits = field == "limits" || !container.limits.contains_key(resource);
+            let read = |text: &str| Quantity::read(text);
+            let limit = container.limits.get(resource).and_then(|limit| read(limit)?.times(1));
+            let fits = field == "requests"
+                && (!container.limits.contains_key(resource) || limit > read(amount).and_then(|it| it.times(1)));
             if fits { finding.change(source, pointer, Some(amount.into())) } else { finding }
         }
     }

@@ -89,6 +89,18 @@ pub(crate) fn faults(document: &Document) -> Vec<Fault> {
     faults
 }
 
+/// The changes that cure an object of all of this, of which some may have others for a cause; nothing where that is not
+/// certain.
+pub(crate) fn cure(document: &Document, faults: &[Fault]) -> Option<Vec<Change>> {
+    let changes: Vec<Change> = faults.iter().flat_map(|fault| fault.changes.clone()).collect();
+    let mut cured = document.clone();
+    for (pointer, value) in &changes {
+        crate::plan::change(&mut cured.body, pointer, value.as_ref())?;
+    }
+    let left = self::faults(&cured);
+    left.iter().all(|fault| fault.until.is_some()).then_some(changes)
+}
+
 /// A value for a citation: short, and never empty.
 fn shown(value: &Value) -> String {
     /// Longer values say no more.

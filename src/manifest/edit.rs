@@ -4,6 +4,7 @@
 //! What came of it is read again. Anchors, comments and odd layouts can so make a change impossible, and never wrong.
 
 use checks::evidence::{Document, Manifests, Place};
+use checks::plan;
 use serde_json::Value;
 
 use super::{read_text, scalar_text::{block, flow, plain}};
@@ -57,7 +58,7 @@ impl Draft {
     fn change(&mut self, (index, pointer, value): Change<'_>) -> Option<()> {
         let document = self.manifests.documents.get(index)?;
         let mut meant: Vec<Value> = self.manifests.documents.iter().map(|it| it.body.clone()).collect();
-        set(meant.get_mut(index)?, pointer, value)?;
+        plan::change(meant.get_mut(index)?, pointer, value)?;
         let lines = match value {
             None => removed(&self.lines, document, pointer)?,
             Some(value) => written(&self.lines, document, pointer, value)?,
@@ -79,33 +80,6 @@ fn read(name: &str, lines: &Vec<Line>) -> Manifests {
         text.push('\n');
     }
     read_text(name, &text).manifests
-}
-
-fn steps(pointer: &str) -> impl Iterator<Item = String> {
-    pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~"))
-}
-
-/// Does to a value what the change is to do to the text.
-fn set(body: &mut Value, pointer: &str, value: Option<&Value>) -> Option<()> {
-    let mut at = body;
-    let mut steps = steps(pointer).peekable();
-    while let Some(step) = steps.next() {
-        if let Value::Array(list) = at {
-            at = list.get_mut(step.parse::<usize>().ok()?)?;
-            continue;
-        }
-        if at.is_null() {
-            *at = Value::Object(serde_json::Map::new());
-        }
-        let map = at.as_object_mut()?;
-        match value {
-            None if steps.peek().is_none() => return map.remove(&step).map(|_| ()),
-            None => at = map.get_mut(&step)?,
-            Some(_) => at = map.entry(step).or_insert(Value::Null),
-        }
-    }
-    *at = value?.clone();
-    Some(())
 }
 
 /// A line cut at two columns.

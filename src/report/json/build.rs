@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use checks::check::{self, Audience, Certainty, Finding, Hop};
 use checks::diagnosis::{self, Diagnosis};
-use checks::evidence::Evidence;
+use checks::evidence::{Evidence, Mode};
 use serde::Serialize;
 
 use super::{
-    Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, Link, MetricReason,
+    Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Gate, Group, Link, MetricReason,
     MetricResult, Open, Permission, Place, Policy, Proof, Remedy, Requests, RootCause, Step, Subject,
     Symptom, Tool, Unexplained, Vantage,
 };
@@ -37,6 +37,12 @@ pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
         unexplained: diagnosis.unexplained.iter().map(|it| unexplained(it, evidence)).collect(),
         checks: diagnosis.checks.iter().map(check).collect(),
         undecided: diagnosis.undecided.iter().map(|it| open(it, report)).collect(),
+        gate: (diagnosis.mode == Mode::Gate).then_some(Gate {
+            offline: evidence.gate.offline,
+            objects: evidence.gate.manifests.documents.len(),
+            target_minor: evidence.gate.target_minor,
+            pipeline: evidence.gate.pipeline,
+        }),
         hpas: diagnosis.autoscalers.iter().map(|verdict| autoscaler(verdict, evidence)).collect(),
         requests: requests(evidence),
         ..empty(mode_name(diagnosis.mode), report.exit)
@@ -65,6 +71,7 @@ fn empty(mode: &'static str, exit: Exit) -> Document<'static> {
         unexplained: Vec::new(),
         checks: Vec::new(),
         undecided: Vec::new(),
+        gate: None,
         hpas: Vec::new(),
         requests: Requests::default(),
     }

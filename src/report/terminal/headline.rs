@@ -46,14 +46,14 @@ pub(super) fn headline(page: &mut Page, report: &Report) {
 }
 
 fn pass(report: &Report) -> String {
-    let works = match report.diagnosis.mode {
-        Mode::Installed => "The metrics pipeline works".to_owned(),
-        Mode::BeforeInstall => "metrics-server will work on this cluster".to_owned(),
-        Mode::Gate => Scope::of(report).works(),
+    let with = match report.root_causes().count() {
+        0 => String::new(),
+        number => format!(", with {}", count(number, "warning", "warnings")),
     };
-    match report.root_causes().count() {
-        0 => format!("{works}."),
-        number => format!("{works}, with {}.", count(number, "warning", "warnings")),
+    match report.diagnosis.mode {
+        Mode::Installed => format!("The metrics pipeline works{with}."),
+        Mode::BeforeInstall => format!("metrics-server will work on this cluster{with}."),
+        Mode::Gate => format!("{}.", Scope::of(report).works(&with)),
     }
 }
 
@@ -70,7 +70,7 @@ fn fail(report: &Report) -> String {
             "metrics-server will not work on this cluster",
             "metrics-server will work on this cluster".to_owned(),
         ),
-        Mode::Gate => (Scope::of(report).broken(), Scope::of(report).works()),
+        Mode::Gate => (Scope::of(report).broken(), Scope::of(report).works("")),
     };
     let found = found(report, symptoms.len());
     if errors.is_empty() && symptoms.is_empty() {
