@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::evidence::{Document, Evidence, Look, Mode, Need, Node, Obs, Place, RequestId, Why};
 
@@ -270,6 +271,8 @@ pub struct Finding {
     pub over: Vec<Subject>,
     /// Facts for the remedies: named, with units in the name.
     pub facts: BTreeMap<&'static str, String>,
+    /// The changes of manifests that would cure it, all of them together; empty where they are not certain.
+    pub edits: Vec<Edit>,
 }
 
 impl Finding {
@@ -284,7 +287,15 @@ impl Finding {
             decide: None,
             over: Vec::new(),
             facts: BTreeMap::new(),
+            edits: Vec::new(),
         }
+    }
+
+    /// Adds a change of a manifest that is part of the cure: what the field is to hold, or nothing where it is to go.
+    #[must_use]
+    pub fn change(mut self, document: &Document, pointer: impl Into<String>, value: Option<Value>) -> Self {
+        self.edits.push(Edit { document: document.place.clone(), pointer: pointer.into(), value });
+        self
     }
 
     /// Adds a proof: the field `path` of what `obs` was read from holds `value`.
@@ -378,6 +389,17 @@ pub struct Citation {
     pub expected: String,
     /// Where it stands in a manifest.
     pub place: Option<Place>,
+}
+
+/// A change of one field of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Edit {
+    /// Where the document begins.
+    pub document: Place,
+    /// The field, as a JSON pointer; what lacks on the way to it is to be added.
+    pub pointer: String,
+    /// What it is to hold; nothing where it is to go.
+    pub value: Option<Value>,
 }
 
 /// One way to cure what was found.

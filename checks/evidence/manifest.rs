@@ -15,6 +15,19 @@ pub struct Manifests {
     pub problems: Vec<Problem>,
     /// The lines of every file, by its name as the user gave it, for showing the place of a fault.
     pub files: BTreeMap<String, Vec<String>>,
+    /// The files of `files` whose text is not their lines with a line feed behind each.
+    #[serde(default)]
+    pub odd: BTreeMap<String, Odd>,
+}
+
+/// How the text of a file differs from its lines with a line feed behind each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Odd {
+    /// The last line has no end.
+    OpenEnd,
+    /// Lines end in another way, or a byte order mark stands before the first.
+    Other,
 }
 
 /// One Kubernetes object of a manifest.

@@ -26,7 +26,7 @@ pub use gate::{
 };
 pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer, PodTemplate};
 pub use log::{DialFailure, FrontProxyFailure, LogSignal, ScrapeFailure, Signature, read_log};
-pub use manifest::{Document, Manifests, Place, Problem, ProblemKind};
+pub use manifest::{Document, Manifests, Odd, Place, Problem, ProblemKind};
 pub use metrics::{Answer, Metrics, NodeMetric};
 pub use need::{Grant, Need};
 pub use node::{Csr, CsrState, Handshake, KubeletConfig, Node, NodeAddress};

@@ -25,9 +25,7 @@
 //! - Failure catalogue: `hpa-removed-api-version` (AH-K02)
 //! - Kubernetes, Deprecated API Migration Guide
 
-use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
-};
+use crate::check::{Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, fail};
 use crate::evidence::{Document, Evidence, Mode, Need};
 use crate::hpa::declared::declared;
 use crate::{plan, refusal};
@@ -82,11 +80,20 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             let instead = if at < 23 { "autoscaling/v1" } else { "autoscaling/v2" };
             let mut finding = Finding::new(subject, detail);
             finding = finding.cite_manifest(document, "/apiVersion", version.as_str(), instead);
+            let mut changes = vec![("/apiVersion".to_owned(), Some(instead.into()))];
+            let mut is_certain = true;
             if instead == "autoscaling/v2" {
                 let renewed = Document { api_version: instead.to_owned(), ..document.clone() };
-                for fault in refusal::faults(&renewed).into_iter().filter(|fault| fault.value != "absent") {
+                let faults = refusal::faults(&renewed);
+                let cure = refusal::cure(&renewed, &faults);
+                is_certain = cure.is_some();
+                changes.extend(cure.unwrap_or_default());
+                for fault in faults.into_iter().filter(|fault| fault.value != "absent") {
                     finding = finding.cite_manifest(document, &fault.pointer, fault.value, &fault.expected);
                 }
+            }
+            for (pointer, value) in changes.into_iter().filter(|_| is_certain) {
+                finding = finding.change(document, pointer, value);
             }
             Ok(fail(finding))
         });
@@ -95,12 +102,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let citations = findings.iter().flat_map(|finding| &finding.citations);
-    let steps = citations.filter_map(|citation| {
-        let place = citation.place.as_ref()?;
-        let (path, value, expected) = (&citation.path, &citation.value, &citation.expected);
-        let what = format!("{}:{}: instead of {path} ({value}) write {expected}", place.file, place.line);
-        Some(Step::manual("the manifest", what))
-    });
+    let steps = citations.filter_map(plan::rewrite);
     vec![Remedy {
         title: "Write the manifest in the version that the cluster serves".to_owned(),
         audience: Audience::Production,

@@ -81,6 +81,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         };
         if let (Some(document), Some(near)) = (own(evidence, plan), finding.facts.get("near").cloned()) {
             finding = plan::edit(finding, document, &pointer, &format!("container: {near}"));
+            finding = finding.change(document, pointer.as_str(), Some(near.into()));
         }
         Ok(fail(finding))
     });

@@ -86,6 +86,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         if let (Some(document), Some(group)) = (own(evidence, plan), own_group) {
             let yaml = format!("apiVersion: {}", kinds::api_version(group));
             finding = plan::edit(finding, document, &pointer, &yaml);
+            finding = finding.change(document, pointer.as_str(), Some(kinds::api_version(group).into()));
         }
         Ok(fail(finding))
     });

@@ -104,6 +104,11 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             finding =
                 finding.cite_manifest(document, pointer, *name, &format!("Kubernetes 1.{since} or newer"));
         }
+        if uses.iter().all(|it| it.name == "tolerance") {
+            for Use { document, pointer, .. } in &uses {
+                finding = finding.change(document, pointer.as_str(), None);
+            }
+        }
         Ok(fail(finding))
     });
 }

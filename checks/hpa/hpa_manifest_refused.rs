@@ -29,6 +29,8 @@
 //!   `hpa-target-apiversion-missing-group` (AH-H03), `hpa-min-zero-rejected` (AH-J02)
 //! - Kubernetes `pkg/apis/autoscaling/validation/validation.go`
 
+use std::collections::BTreeMap;
+
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
     not_applicable,
@@ -93,6 +95,20 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                 finding =
                     finding.cite_manifest(document, &fault.pointer, fault.value.clone(), &fault.expected);
             }
+            let about: BTreeMap<_, _> = faults.iter().map(|(it, _)| (&it.place, *it)).collect();
+            let cures: Option<Vec<_>> = about
+                .into_values()
+                .map(|document| {
+                    let own = faults.iter().filter(|(it, _)| it.place == document.place);
+                    let own: Vec<Fault> = own.map(|(_, fault)| fault.clone()).collect();
+                    Some((document, refusal::cure(document, &own)?))
+                })
+                .collect();
+            for (document, changes) in cures.unwrap_or_default() {
+                for (pointer, value) in changes {
+                    finding = finding.change(document, pointer, value);
+                }
+            }
             Ok(fail(finding))
         });
     }
@@ -103,10 +119,7 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let mut files: Vec<&str> = Vec::new();
     for citation in findings.iter().flat_map(|finding| &finding.citations) {
         let Some(place) = &citation.place else { continue };
-        let (path, expected) = (&citation.path, &citation.expected);
-        let what =
-            format!("{}:{}: instead of {path} ({}) write {expected}", place.file, place.line, citation.value);
-        steps.push(Step::manual("the manifest", what));
+        steps.extend(plan::rewrite(citation));
         if place.file != "-" && !files.contains(&place.file.as_str()) {
             files.push(&place.file);
         }

@@ -57,6 +57,8 @@ struct Fault {
     value: String,
     expected: String,
     what: String,
+    /// What is to be written where, if that is certain.
+    change: Option<(String, &'static str)>,
 }
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
@@ -67,10 +69,13 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let body = plan::own(evidence, metric.plan)
             .map_or(&Value::Null, |document| document.at(&metric.spec.pointer));
         let fault = resource(metric).or_else(|| object_target(metric)).or_else(|| selector(metric, body));
-        let Some(Fault { pointer, value, expected, what }) = fault else { return Ok(Outcome::Pass) };
+        let Some(Fault { pointer, value, expected, what, change }) = fault else { return Ok(Outcome::Pass) };
         let finding =
             gate::cite(Finding::new(subject, what), evidence, metric.plan, &pointer, &value, &expected);
-        Ok(fail(finding))
+        Ok(fail(match (plan::own(evidence, metric.plan), change) {
+            (Some(document), Some((pointer, value))) => finding.change(document, pointer, Some(value.into())),
+            _ => finding,
+        }))
     });
 }
 
@@ -93,6 +98,7 @@ fn resource(metric: &Metric<'_>) -> Option<Fault> {
         value: name.clone(),
         expected: near.unwrap_or("cpu or memory, or a metric of the type Pods or External").to_owned(),
         what: format!("the Metrics API has no resource {name}; there are cpu and memory"),
+        change: near.map(|near| (format!("{}/{field}/name", metric.spec.pointer), near)),
     })
 }
 
@@ -125,6 +131,7 @@ fn object_target(metric: &Metric<'_>) -> Option<Fault> {
             "the target is of the type {} and has {field}; the controller goes by the type",
             target.kind
         ),
+        change: Some((format!("{}/object/target/type", metric.spec.pointer), instead)),
     })
 }
 
@@ -159,19 +166,17 @@ fn selector(metric: &Metric<'_>, body: &Value) -> Option<Fault> {
             Value::Null => "absent".to_owned(),
             other => other.to_string(),
         };
-        Some(Fault { pointer: format!("{pointer}/{name}"), value, expected: expected.to_owned(), what })
+        let expected = expected.to_owned();
+        Some(Fault { pointer: format!("{pointer}/{name}"), value, expected, what, change: None })
     })
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
-    let steps = findings.iter().flat_map(|finding| &finding.citations).map(|citation| {
-        let (path, value, expected) = (&citation.path, &citation.value, &citation.expected);
-        let at = citation
-            .place
-            .as_ref()
-            .map(|place| format!("{}:{}: ", place.file, place.line))
-            .unwrap_or_default();
-        Step::manual("the manifest", format!("{at}instead of {path} ({value}) write {expected}"))
+    let citations = findings.iter().flat_map(|finding| &finding.citations);
+    let steps = citations.map(|citation| {
+        let what =
+            || format!("at {}, instead of {} write {}", citation.path, citation.value, citation.expected);
+        plan::rewrite(citation).unwrap_or_else(|| Step::manual("the autoscaler", what()))
     });
     vec![Remedy {
         title: "Ask for a metric that there is".to_owned(),

@@ -32,7 +32,7 @@ use crate::check::{
 };
 use crate::evidence::{Evidence, Mode, Need, Why};
 use crate::hpa::gate;
-use crate::plan::MetricRef;
+use crate::plan::{MetricRef, ObjectRef};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP923",
@@ -67,7 +67,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             return Ok(Outcome::Pass);
         }
         if let MetricRef::Object { of, .. } = &metric.spec.source
-            && is_declared(evidence, metric, &of.kind, &of.name)
+            && is_declared(evidence, metric, of)
         {
             let why = Why::Deferred(format!("{} {} is deployed with it", of.kind, of.name));
             return Err(Undecided { need: Need::CustomMetrics, why });
@@ -87,12 +87,9 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
 }
 
 /// Whether the object of a metric stands in the manifests too, so that it may not be there yet.
-fn is_declared(evidence: &Evidence, metric: &gate::Metric<'_>, kind: &str, name: &str) -> bool {
-    let gate = &evidence.gate;
-    gate.manifests.documents.iter().any(|document| {
-        let own = if document.namespace.is_empty() { &gate.namespace } else { &document.namespace };
-        document.kind == kind && document.name == name && *own == metric.plan.namespace
-    })
+fn is_declared(evidence: &Evidence, metric: &gate::Metric<'_>, of: &ObjectRef) -> bool {
+    let namespace = &metric.plan.namespace;
+    evidence.gate.objects(of.group(), &of.kind, namespace).any(|document| document.name == of.name)
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {

@@ -25,10 +25,10 @@
 //!   `keda-operator-grpc-unreachable` (AH-G03)
 
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
+    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Undecided, fail,
     not_applicable,
 };
-use crate::evidence::{Evidence, Mode, Need};
+use crate::evidence::{Evidence, Mode, Need, Why};
 use crate::hpa::gate;
 
 pub(crate) const CHECK: Check = Check {
@@ -56,7 +56,12 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         if evidence.gate.offline {
             return Ok(not_applicable("manifests alone are judged"));
         }
-        let answer = ctx.need(&metric.seen.answer)?;
+        let answer = match ctx.need(&metric.seen.answer) {
+            Err(Undecided { why: Why::Deferred(_), .. }) => {
+                return Ok(not_applicable("nobody is asked before the pods run"));
+            }
+            answer => answer?,
+        };
         if answer.status < 500 {
             return Ok(Outcome::Pass);
         }

@@ -123,7 +123,7 @@ fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, su
     {
         return judged(ctx, evidence, metric, live, subject);
     }
-    awaited(ctx, metric)?;
+    awaited(ctx, evidence, metric)?;
     if metric.spec.source.group() != Some("metrics.k8s.io") {
         return Ok(not_applicable("its value is of an adapter"));
     }
@@ -164,11 +164,16 @@ fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, su
 /// # Errors
 ///
 /// When that has not come yet, or was not seen.
-fn awaited(ctx: &Context<'_>, metric: &gate::Metric<'_>) -> Result<(), Undecided> {
+fn awaited(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>) -> Result<(), Undecided> {
     let deferred = |what: &str| Err(Undecided { need: Need::HpaPods, why: Why::Deferred(what.to_owned()) });
+    let zero = "the target has no replicas, and the controller reads nothing while that is so";
+    let declared = evidence.gate.target_of(metric.plan).map(|document| document.at("/spec/replicas"));
+    if declared.and_then(serde_json::Value::as_i64) == Some(0) {
+        return deferred(zero);
+    }
     let Some(scale) = ctx.need(&metric.plan.scale)? else { return Ok(()) };
     if scale.replicas == 0 {
-        return deferred("the target has no replicas, and the controller reads nothing while that is so");
+        return deferred(zero);
     }
     let pods = ctx.need(&metric.plan.pods)?;
     if !pods.iter().any(|pod| pod.phase == "Running") {

@@ -69,6 +69,11 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         for Reason { pointer, value, expected, .. } in &reasons {
             finding = gate::cite(finding, evidence, plan, pointer, value, expected);
         }
+        if let (Some(document), [Reason { expected, pointer, .. }]) = (plan::own(evidence, plan), &*reasons)
+            && expected == "Max"
+        {
+            finding = finding.change(document, pointer.as_str(), Some("Max".into()));
+        }
         Ok(fail(finding))
     });
 }
@@ -161,14 +166,11 @@ fn heap(metric: &MetricSpec, workload: &Workload<'_>) -> Option<Reason> {
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
-    let steps = findings.iter().flat_map(|finding| &finding.citations).map(|citation| {
-        let (path, value, expected) = (&citation.path, &citation.value, &citation.expected);
-        let at = citation
-            .place
-            .as_ref()
-            .map(|place| format!("{}:{}: ", place.file, place.line))
-            .unwrap_or_default();
-        Step::manual("the manifest", format!("{at}instead of {path} ({value}) write {expected}"))
+    let citations = findings.iter().flat_map(|finding| &finding.citations);
+    let steps = citations.map(|citation| {
+        let what =
+            || format!("at {}, instead of {} write {}", citation.path, citation.value, citation.expected);
+        plan::rewrite(citation).unwrap_or_else(|| Step::manual("the autoscaler", what()))
     });
     vec![Remedy {
         title: "Let the autoscaler scale".to_owned(),

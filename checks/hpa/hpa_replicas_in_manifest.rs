@@ -66,12 +66,9 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         }
         let (kind, name) = (&target.kind, &target.name);
         let detail = format!("{kind} {name} says replicas: {replicas}, which each deploy sets anew");
-        Ok(fail(Finding::new(subject, detail).cite_manifest(
-            target,
-            "/spec/replicas",
-            replicas.to_string(),
-            "absent",
-        )))
+        let finding = Finding::new(subject, detail);
+        let finding = finding.cite_manifest(target, "/spec/replicas", replicas.to_string(), "absent");
+        Ok(fail(finding.change(target, "/spec/replicas", None)))
     });
 }
 

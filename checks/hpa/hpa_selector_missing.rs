@@ -25,10 +25,10 @@
 //! - Kubernetes `pkg/controller/podautoscaler/horizontal.go`
 
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
+    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Undecided, fail,
     not_applicable,
 };
-use crate::evidence::{Evidence, Mode, Need, TargetKind};
+use crate::evidence::{Evidence, Mode, Need, TargetKind, Why};
 use crate::hpa;
 
 pub(crate) const CHECK: Check = Check {
@@ -68,7 +68,13 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             return Ok(not_applicable("manifests alone are judged"));
         }
         let Some(scale) = ctx.need(&plan.scale)? else {
-            return Ok(not_applicable("the target is not there yet"));
+            if evidence.gate.kind(target.group(), &target.kind).is_some()
+                && evidence.gate.definition(target.group(), &target.kind).is_none()
+            {
+                return Ok(not_applicable("the target is not there yet"));
+            }
+            let why = Why::Deferred(format!("whether {} {} tells a selector", target.kind, target.name));
+            return Err(Undecided { need: Need::HpaTarget, why });
         };
         if !scale.selector.is_empty() {
             return Ok(Outcome::Pass);

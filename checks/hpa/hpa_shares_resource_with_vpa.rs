@@ -27,6 +27,8 @@
 //! - Failure catalogue: `hpa-vpa-same-resource` (AH-K07)
 //! - Kubernetes autoscaler `vertical-pod-autoscaler/docs/known-limitations.md`
 
+use serde_json::json;
+
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
     not_applicable,
@@ -95,7 +97,12 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             let yaml =
                 format!("containerPolicies: [{{containerName: \"*\", controlledResources: [\"{other}\"]}}]");
             let finding = cite_own(ctx, evidence, plan, finding, cited)?;
-            return Ok(fail(plan::edit(finding, document, "/spec/resourcePolicy", &yaml)));
+            let mut finding = plan::edit(finding, document, "/spec/resourcePolicy", &yaml);
+            if document.at("/spec/resourcePolicy").is_null() {
+                let policy = json!([{"containerName": "*", "controlledResources": [other]}]);
+                finding = finding.change(document, "/spec/resourcePolicy/containerPolicies", Some(policy));
+            }
+            return Ok(fail(finding));
         }
         let seen = gate.namespaces.get(&plan.namespace).filter(|_| !gate.offline);
         let Some(seen) = seen else { return Ok(Outcome::Pass) };

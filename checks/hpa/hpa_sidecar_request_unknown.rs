@@ -106,6 +106,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             let amount = if resource == "memory" { "64Mi" } else { "50m" };
             let yaml = format!("{}: {amount}", injected.request);
             finding = plan::edit(finding, workload.source, &annotations, &yaml);
+            let pointer = format!("{annotations}/{}", plan::escaped(&injected.request));
+            finding = finding.change(workload.source, pointer, Some(amount.into()));
         }
         Ok(fail(finding))
     });

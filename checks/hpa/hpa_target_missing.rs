@@ -115,17 +115,41 @@ fn gate(evidence: &Evidence, results: &mut Results<'_>) {
             finding = match own(evidence, plan) {
                 Some(own) if evidence.gate.namespace_of(near) != plan.namespace => {
                     let yaml = format!("namespace: {}", evidence.gate.namespace_of(near));
-                    plan::edit(finding, own, "/metadata/namespace", &yaml)
+                    let namespace = Some(evidence.gate.namespace_of(near).into());
+                    plan::edit(finding, own, "/metadata/namespace", &yaml).change(
+                        own,
+                        "/metadata/namespace",
+                        namespace,
+                    )
                 }
                 Some(own) => {
                     let yaml = format!("kind: {} and name: {}", near.kind, near.name);
-                    plan::edit(finding, own, "/spec/scaleTargetRef", &yaml)
+                    let finding = plan::edit(finding, own, "/spec/scaleTargetRef", &yaml);
+                    corrections(target, near).fold(finding, |finding, (field, value)| {
+                        let pointer = format!("/spec/scaleTargetRef/{field}");
+                        finding.change(own, pointer, Some(value.into()))
+                    })
                 }
                 None => finding,
             };
         }
         Ok(fail(finding))
     });
+}
+
+/// The fields of a reference that differ from what it is to mean.
+fn corrections<'e>(
+    target: &'e plan::ObjectRef,
+    near: &'e Document,
+) -> impl Iterator<Item = (&'static str, &'e str)> {
+    [
+        ("apiVersion", target.api_version.as_str(), near.api_version.as_str()),
+        ("kind", target.kind.as_str(), near.kind.as_str()),
+        ("name", target.name.as_str(), near.name.as_str()),
+    ]
+    .into_iter()
+    .filter(|(_, is, should)| is != should)
+    .map(|(field, _, should)| (field, should))
 }
 
 /// What the reference may have meant: the same in another namespace, another kind of the same name, a slip in the

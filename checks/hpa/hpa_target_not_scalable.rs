@@ -100,8 +100,18 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         } else if !is_known {
             finding = finding.cite(&plan.target, "resources", format!("no scale of {kind}"), "a scale");
         }
-        if let (Some(document), Some(yaml)) = (own(evidence, plan), correction(target)) {
+        if let (Some(document), Some((version, kind))) = (own(evidence, plan), correction(target)) {
+            let yaml = format!("apiVersion: {version} and kind: {kind}");
             finding = plan::edit(finding, document, "/spec/scaleTargetRef", &yaml);
+            for (field, value, is_right) in [
+                ("apiVersion", version.as_str(), target.api_version == version),
+                ("kind", kind, target.kind == kind),
+            ] {
+                if !is_right {
+                    let pointer = format!("/spec/scaleTargetRef/{field}");
+                    finding = finding.change(document, pointer, Some(value.into()));
+                }
+            }
         }
         Ok(fail(finding))
     });
@@ -113,11 +123,10 @@ fn is_common(group: &str, kind: &str) -> bool {
 }
 
 /// The reference as it was probably meant: the kind with its own group.
-fn correction(target: &ObjectRef) -> Option<String> {
+fn correction(target: &ObjectRef) -> Option<(String, &'static str)> {
     let singular = target.kind.strip_suffix('s').unwrap_or(&target.kind);
     let (group, kind) = kinds::SCALABLE.iter().find(|(_, kind)| kind.eq_ignore_ascii_case(singular))?;
-    let version = kinds::api_version(group);
-    Some(format!("apiVersion: {version} and kind: {kind}"))
+    Some((kinds::api_version(group), kind))
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {

@@ -45,7 +45,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: hpa::GATE,
-    needs: &[Need::Hpas, Need::HpaTarget, Need::HpaPods],
+    needs: &[Need::Hpas, Need::HpaTarget, Need::HpaPods, Need::Kinds],
     explains: &["hpa-metrics-unreadable"],
     question: Question::Deciding { modes: hpa::GATE, unless: &[] },
     source: include_str!("hpa_target_shared.rs"),

@@ -83,7 +83,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                     value,
                     "1 or more",
                 );
-                return Ok(fail(plan::edit(finding, document, "/spec/minReplicaCount", "minReplicaCount: 1")));
+                let finding = plan::edit(finding, document, "/spec/minReplicaCount", "minReplicaCount: 1");
+                return Ok(fail(finding.change(document, "/spec/minReplicaCount", Some(1.into()))));
             }
             let scaled = keda::read(document);
             let mut objects = evidence.gate.objects(scaled.target.group(), &scaled.target.kind, namespace);

@@ -1,5 +1,6 @@
 //! What an autoscaler asks for and what the manifests say of its target, as the controller would read it.
 
+mod change;
 pub(crate) mod keda;
 pub(crate) mod kinds;
 mod labels;
@@ -17,6 +18,7 @@ pub(crate) mod testing;
 mod v1;
 pub(crate) mod vpa;
 
+pub use change::change;
 pub use labels::{Labels, Selector};
 pub use limits::default_requests;
 pub(crate) use limits::supplies;
@@ -28,7 +30,7 @@ pub use template::read_template;
 pub use vpa::{Controls, vpa_controls};
 
 use crate::Context;
-use crate::check::{Finding, Step, Subject, Undecided};
+use crate::check::{Citation, Finding, Step, Subject, Undecided};
 use crate::evidence::{Document, Evidence, Need, Plan, Why};
 
 /// How old a pod is, in seconds, for which there should be metrics: two scrapes at the slowest usual resolution.
@@ -109,6 +111,17 @@ pub(crate) fn edit(finding: Finding, document: &Document, pointer: &str, yaml: &
         .fact("object", format!("{} {}", document.kind, document.name))
         .fact("pointer", pointer)
         .fact("yaml", yaml)
+}
+
+/// What a proof says is to be written, as a step; nothing where it is not from a manifest.
+pub(crate) fn rewrite(citation: &Citation) -> Option<Step> {
+    let place = citation.place.as_ref()?;
+    let (path, value, expected) = (&citation.path, &citation.value, &citation.expected);
+    let what = match value.as_str() {
+        "absent" => format!("add {path}: {expected}"),
+        value => format!("at {path}, instead of {value} write {expected}"),
+    };
+    Some(Step::manual("the manifest", format!("{}:{}: {what}", place.file, place.line)))
 }
 
 /// The changes of manifests that [`edit`] noted, each once, in the order of the findings.

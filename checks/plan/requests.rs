@@ -140,21 +140,34 @@ pub(crate) fn prove(finding: Finding, workload: &Workload<'_>, lack: Lack<'_>, r
                 format!("no {resource} request"),
                 &expected,
             );
-            super::edit(finding, source, &container.pointer, &yaml)
+            let pointer = format!("{}/resources/requests/{resource}", container.pointer);
+            super::edit(finding, source, &container.pointer, &yaml).change(
+                source,
+                pointer,
+                Some(amount.into()),
+            )
         }
         Lack::Pod => {
             let pointer = format!("{}/spec/resources", workload.pointer);
             let yaml = format!("requests: {{{resource}: {amount}}}");
             let finding =
                 finding.cite_manifest(source, &pointer, format!("no {resource} request"), &expected);
-            super::edit(finding, source, &pointer, &yaml)
+            let field = format!("{pointer}/requests/{resource}");
+            super::edit(finding, source, &pointer, &yaml).change(source, field, Some(amount.into()))
         }
         Lack::Zero(container) => {
             let field = if container.requests.contains_key(resource) { "requests" } else { "limits" };
             let pointer = format!("{}/resources/{field}/{resource}", container.pointer);
             let value = container.request(resource).unwrap_or("0");
             let finding = finding.cite_manifest(source, &pointer, value, "more than 0");
-            super::edit(finding, source, &pointer, &format!("{resource}: {amount}"))
+            let finding = super::edit(finding, source, &pointer, &format!("{resource}: {amount}"));
+            // A request may not be more than its limit.
+            let read = |text: &str| Quantity::read(text);
+            let limit = container.limits.get(resource).and_then(|limit| read(limit)?.times(1));
+            let fits = field == "requests"
+                && (!container.limits.contains_key(resource)
+                    || limit > read(amount).and_then(|it| it.times(1)));
+            if fits { finding.change(source, pointer, Some(amount.into())) } else { finding }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{ObjectRef, Selector, Workload, cite_own, kinds, path, selection};
 use crate::Context;
 use crate::check::{Finding, Undecided};
-use crate::evidence::{Evidence, Hpa, Plan};
+use crate::evidence::{Evidence, Hpa, Plan, TargetKind};
 use crate::hpa;
 
 /// Whether two references name one object.
@@ -123,6 +123,10 @@ pub(crate) fn of_pods(
     for rival in others {
         let Some(selector) = selectors.find(ctx, evidence, rival)? else { continue };
         let Some(both) = both(ctx, evidence, plan, &mine, &selector)? else { continue };
+        // The controller does not count one whose target has no scale (seen on 1.36).
+        if !counts(ctx, evidence, rival)? {
+            continue;
+        }
         let (target, theirs) = (&plan.spec.target, &rival.spec.target);
         let finding = new(format!(
             "the selectors of {} {} and of {} {} both match {both}, and \
@@ -163,6 +167,21 @@ pub(crate) fn of_pods(
         )));
     }
     Ok(None)
+}
+
+/// Whether the kind of a target has a scale, by the manifests or by the cluster.
+///
+/// # Errors
+///
+/// When the cluster decides and was not seen.
+fn counts(ctx: &Context<'_>, evidence: &Evidence, rival: &Plan) -> Result<bool, Undecided> {
+    let target = &rival.spec.target;
+    let kind = match evidence.gate.kind(target.group(), &target.kind) {
+        Some(kind) => kind,
+        None if evidence.gate.offline => return Ok(true),
+        None => ctx.need(&rival.target)?.clone(),
+    };
+    Ok(kind == TargetKind::Scalable)
 }
 
 /// Where the selector of a workload stands: its first label.

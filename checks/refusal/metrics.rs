@@ -32,7 +32,11 @@ fn metric(entry: &Value, pointer: &str, faults: &mut Vec<Fault>) {
     if lacks_text(kind) {
         let guess = given.first().and_then(|given| TYPES.iter().find(|(_, field)| field == given));
         let expected = guess.map_or("Resource, or another type", |(name, _)| *name);
-        faults.push(Fault::missing(format!("{pointer}/type"), expected));
+        let fault = Fault::missing(format!("{pointer}/type"), expected);
+        faults.push(match guess {
+            Some((name, _)) if given.len() == 1 => fault.write(*name),
+            _ => fault,
+        });
     } else {
         one_of(kind, pointer, "type", &TYPES.map(|(name, _)| name), faults);
     }
@@ -157,6 +161,17 @@ fn target(field: &str, target: &Value, pointer: &str, faults: &mut Vec<Fault>) {
         let what = format!("{one} and {other} are given, and a target is one of them");
         let named = if field == "external" { one } else { other };
         let expected = "leave one of the two out";
-        faults.push(Fault::new(format!("{pointer}/{named}"), &target[named], what, expected));
+        let mut fault = Fault::new(format!("{pointer}/{named}"), &target[named], what, expected);
+        // The type says which of the two is meant.
+        let meant = match kind.as_str() {
+            Some("Utilization") => "averageUtilization",
+            Some("AverageValue") => "averageValue",
+            Some("Value") => "value",
+            _ => "",
+        };
+        if let Some((_, spare)) = [(one, other), (other, one)].iter().find(|(it, _)| *it == meant) {
+            fault.changes = vec![(format!("{pointer}/{spare}"), None)];
+        }
+        faults.push(fault);
     }
 }

@@ -28,7 +28,12 @@ pub(crate) struct Fault {
     pub(crate) expected: String,
     /// The first minor version of Kubernetes 1 that takes it; none where every version refuses it.
     pub(crate) until: Option<u32>,
+    /// The changes that cure it, each a field and what it is to hold; empty where only its author knows.
+    pub(crate) changes: Vec<Change>,
 }
+
+/// A field by its JSON pointer, and what it is to hold; nothing where it is to go.
+pub(crate) type Change = (String, Option<Value>);
 
 impl Fault {
     fn new(
@@ -43,6 +48,7 @@ impl Fault {
             value: shown(value),
             expected: expected.into(),
             until: None,
+            changes: Vec::new(),
         }
     }
 
@@ -50,7 +56,26 @@ impl Fault {
         let pointer = pointer.into();
         let name = pointer.rsplit('/').next().unwrap_or_default();
         let what = format!("{name} is missing");
-        Self { what, value: "absent".to_owned(), expected: expected.into(), until: None, pointer }
+        Self {
+            what,
+            value: "absent".to_owned(),
+            expected: expected.into(),
+            until: None,
+            changes: Vec::new(),
+            pointer,
+        }
+    }
+
+    /// The value that is certainly meant.
+    fn write(mut self, value: impl Into<Value>) -> Self {
+        self.changes = vec![(self.pointer.clone(), Some(value.into()))];
+        self
+    }
+
+    /// The field has to go.
+    fn remove(mut self) -> Self {
+        self.changes = vec![(self.pointer.clone(), None)];
+        self
     }
 
     fn until(mut self, minor: u32) -> Self {
@@ -69,6 +94,18 @@ pub(crate) fn faults(document: &Document) -> Vec<Fault> {
     let mut seen: BTreeSet<String> = BTreeSet::new();
     faults.retain(|fault| fault.until.is_some() || seen.insert(fault.pointer.clone()));
     faults
+}
+
+/// The changes that cure an object of all of this, of which some may have others for a cause; nothing where that is not
+/// certain.
+pub(crate) fn cure(document: &Document, faults: &[Fault]) -> Option<Vec<Change>> {
+    let changes: Vec<Change> = faults.iter().flat_map(|fault| fault.changes.clone()).collect();
+    let mut cured = document.clone();
+    for (pointer, value) in &changes {
+        crate::plan::change(&mut cured.body, pointer, value.as_ref())?;
+    }
+    let left = self::faults(&cured);
+    left.iter().all(|fault| fault.until.is_some()).then_some(changes)
 }
 
 /// A value for a citation: short, and never empty.

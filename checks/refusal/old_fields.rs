@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::Change;
+
 /// What to write instead of a field of an older version, at this place.
 pub(super) fn instead(pointer: &str, key: &str, value: &Value) -> Option<String> {
     let source = pointer.rsplit('/').next().unwrap_or_default();
@@ -34,6 +36,40 @@ pub(super) fn instead(pointer: &str, key: &str, value: &Value) -> Option<String>
         }
         _ => None,
     }
+}
+
+/// The same as changes of fields; empty where the old field means something else in the new version.
+pub(super) fn changes(pointer: &str, key: &str, value: &Value) -> Vec<Change> {
+    let source = pointer.rsplit('/').next().unwrap_or_default();
+    let target = |kind: &str, field: &str| {
+        vec![
+            (format!("{pointer}/target/type"), Some(kind.into())),
+            (format!("{pointer}/target/{field}"), Some(value.clone())),
+        ]
+    };
+    let mut changes = match (source, key) {
+        ("spec", "targetCPUUtilizationPercentage") => {
+            let metric = json!({"type": "Resource", "resource": {
+                "name": "cpu", "target": {"type": "Utilization", "averageUtilization": value}}});
+            vec![("/spec/metrics".to_owned(), Some(json!([metric])))]
+        }
+        ("resource" | "containerResource", "targetAverageUtilization") => {
+            target("Utilization", "averageUtilization")
+        }
+        ("resource" | "containerResource" | "pods" | "external", "targetAverageValue") => {
+            target("AverageValue", "averageValue")
+        }
+        ("external", "targetValue") => target("Value", "value"),
+        ("pods" | "external", "metricName") => {
+            vec![(format!("{pointer}/metric/name"), Some(value.clone()))]
+        }
+        ("pods", "selector") | ("external", "metricSelector") => {
+            vec![(format!("{pointer}/metric/selector"), Some(value.clone()))]
+        }
+        _ => return Vec::new(),
+    };
+    changes.push((format!("{pointer}/{key}"), None));
+    changes
 }
 
 /// YAML on one line.

@@ -109,7 +109,13 @@ fn walk(value: &Value, shape: Shape, pointer: &str, faults: &mut Vec<Fault>) {
     let mut wrong = |expected: &str| {
         let name = pointer.rsplit('/').next().unwrap_or_default();
         let what = format!("{name} holds {} and not {expected}", kind_of(value));
-        faults.push(Fault::new(pointer, value, what, expected));
+        let fault = Fault::new(pointer, value, what, expected);
+        // A number in quotes.
+        let number = value.as_str().and_then(|text| text.parse::<i32>().ok());
+        faults.push(match number.filter(|_| matches!(shape, Int32)) {
+            Some(number) => fault.write(number),
+            None => fault,
+        });
     };
     match (shape, value) {
         (_, Value::Null) | (Open, _) | (Text, Value::String(_)) | (Shape::Quantity, Value::Number(_)) => {}
@@ -166,7 +172,8 @@ fn unknown(fields: &[(&'static str, Shape)], key: &str, value: &Value, pointer: 
     let at = below(pointer, key);
     let what = format!("there is no field {key}");
     if let Some(instead) = old_fields::instead(pointer, key, value) {
-        return Fault::new(at, value, what, instead);
+        let changes = old_fields::changes(pointer, key, value);
+        return Fault { changes, ..Fault::new(at, value, what, instead) };
     }
     let near = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(key) || is_near(name, key));
     let expected = if let Some((name, _)) = near {
@@ -175,7 +182,11 @@ fn unknown(fields: &[(&'static str, Shape)], key: &str, value: &Value, pointer: 
         let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
         format!("leave it out; the fields here are {}", names.join(", "))
     };
-    Fault::new(at, value, what, expected)
+    let mut fault = Fault::new(at.clone(), value, what, expected);
+    if let Some((name, _)) = near {
+        fault.changes = vec![(below(pointer, name), Some(value.clone())), (at, None)];
+    }
+    fault
 }
 
 fn below(pointer: &str, key: &str) -> String {

@@ -56,7 +56,7 @@ fn bounds(spec: &Value, is_v1: bool, faults: &mut Vec<Fault>) {
             } else {
                 "minReplicas is 0 and no metric is of the type Object or External, so nothing could start the pods"
             };
-            let fault = Fault::new("/spec/minReplicas", min, what, "1");
+            let fault = Fault::new("/spec/minReplicas", min, what, "1").write(1);
             faults.push(if may_be_zero { fault.until(TO_ZERO) } else { fault });
         }
         _ => {}
@@ -91,7 +91,8 @@ pub(super) fn reference(reference: &Value, pointer: &str, needs_group: bool, fau
         faults.push(Fault::new(at, value, "apiVersion is not GROUP/VERSION", expected));
     } else if needs_group && !has_group && (is_absent(value) || value.is_string()) {
         let what = "apiVersion has no API group, so the controller finds no such kind";
-        faults.push(Fault::new(at, value, what, expected));
+        let fault = Fault::new(at, value, what, expected);
+        faults.push(if expected == "apps/v1" { fault.write(expected) } else { fault });
     }
 }
 
@@ -99,18 +100,16 @@ fn rules(rules: &Value, pointer: &str, faults: &mut Vec<Fault>) {
     let window = &rules["stabilizationWindowSeconds"];
     if window.as_i64().is_some_and(|seconds| !(0..=3600).contains(&seconds)) {
         let what = "stabilizationWindowSeconds is not within 0 and 3600";
-        faults.push(Fault::new(format!("{pointer}/stabilizationWindowSeconds"), window, what, "0 to 3600"));
+        let fault = Fault::new(format!("{pointer}/stabilizationWindowSeconds"), window, what, "0 to 3600");
+        let nearest = if window.as_i64().unwrap_or_default() < 0 { 0 } else { 3600 };
+        faults.push(fault.write(nearest));
     }
     one_of(&rules["selectPolicy"], pointer, "selectPolicy", &["Max", "Min", "Disabled"], faults);
     let policies = &rules["policies"];
     if policies.as_array().is_some_and(Vec::is_empty) {
         let what = "policies is empty; left out it has a default";
-        faults.push(Fault::new(
-            format!("{pointer}/policies"),
-            policies,
-            what,
-            "leave it out, or give one policy",
-        ));
+        let at = format!("{pointer}/policies");
+        faults.push(Fault::new(at, policies, what, "leave it out, or give one policy").remove());
     }
     for (index, policy) in policies.as_array().into_iter().flatten().enumerate() {
         let pointer = format!("{pointer}/policies/{index}");
@@ -124,12 +123,10 @@ fn rules(rules: &Value, pointer: &str, faults: &mut Vec<Fault>) {
             if is_absent(value) {
                 faults.push(Fault::missing(at, "a number above 0"));
             } else if value.as_i64().is_some_and(|number| !(1..=most).contains(&number)) {
-                faults.push(Fault::new(
-                    at,
-                    value,
-                    format!("{field} is not within 1 and {most}"),
-                    "a number within these",
-                ));
+                let what = format!("{field} is not within 1 and {most}");
+                let fault = Fault::new(at, value, what, "a number within these");
+                let is_too_long = field == "periodSeconds" && value.as_i64() > Some(most);
+                faults.push(if is_too_long { fault.write(most) } else { fault });
             }
         }
     }
@@ -144,12 +141,12 @@ pub(super) fn one_of(value: &Value, pointer: &str, field: &str, known: &[&str], 
     let Some(text) = value.as_str().filter(|text| !known.contains(text)) else { return };
     let near = known.iter().find(|known| known.eq_ignore_ascii_case(text));
     let expected = near.map_or_else(|| known.join(", "), |near| (*near).to_owned());
-    faults.push(Fault::new(
-        format!("{pointer}/{field}"),
-        value,
-        format!("{field} is none of {}", known.join(", ")),
-        expected,
-    ));
+    let what = format!("{field} is none of {}", known.join(", "));
+    let fault = Fault::new(format!("{pointer}/{field}"), value, what, expected);
+    faults.push(match near {
+        Some(near) => fault.write(*near),
+        None => fault,
+    });
 }
 
 /// The sign of a quantity, where it is one.

@@ -143,6 +143,7 @@ impl Rule {
             decide: None,
             over: Vec::new(),
             facts: BTreeMap::new(),
+            edits: Vec::new(),
         })))
     }
 

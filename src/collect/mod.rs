@@ -55,11 +55,11 @@ pub fn filter_log(log: &str) -> Value {
 pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
     match &options.gate {
         Some(input) if input.offline => gate::offline(source, input),
-        Some(input) => gate::collect(source, options, input).await,
+        Some(input) => Box::pin(gate::collect(source, options, input)).await,
         None => {
             let asker = Asker::new(source);
             let cluster = cluster::collect(&asker, source).await;
-            let mut evidence = pipeline(&asker, source, options, cluster).await;
+            let mut evidence = Box::pin(pipeline(&asker, source, options, cluster)).await;
             evidence.hpas = hpas::collect(&asker, options, source.context_namespace()).await;
             evidence.requests = asker.into_requests();
             evidence

@@ -4,11 +4,12 @@
 //! All of it may come from a stranger, such as the author of a pull request. So everything is bounded, nothing outside
 //! of a named directory is followed, and what cannot be read is a problem with a place, or an error, and never nothing.
 
+mod edit;
 mod files;
 mod objects;
 mod pieces;
 mod scalar;
-#[cfg_attr(not(test), expect(dead_code, reason = "the report shows places next"))]
+mod scalar_text;
 mod snippet;
 mod tree;
 
@@ -21,9 +22,9 @@ use std::fmt;
 use std::io::Read;
 use std::path::PathBuf;
 
-use checks::evidence::{Manifests, Place, Problem, ProblemKind};
+use checks::evidence::{Manifests, Odd, Place, Problem, ProblemKind};
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "the report shows places next"))]
+pub(crate) use edit::{Change, Draft, Line};
 pub(crate) use snippet::snippet;
 
 /// A file may have so many bytes.
@@ -123,8 +124,7 @@ pub(crate) fn read(inputs: &[PathBuf], mut stdin: impl Read) -> Result<Reading, 
 }
 
 /// Reads one text as the named file. For what is not in a file.
-#[cfg(test)]
-pub(crate) fn read_text(name: &str, text: &str) -> Reading {
+fn read_text(name: &str, text: &str) -> Reading {
     let mut reader = Reader::default();
     reader.file(name, text.as_bytes(), true);
     reader.reading
@@ -211,6 +211,11 @@ impl Reader {
         let manifests = &mut self.reading.manifests;
         if manifests.documents.len() > documents || manifests.problems.len() > problems {
             self.lines += count;
+            if bytes.len() > text.len() || text.contains('\r') {
+                manifests.odd.insert(name.to_owned(), Odd::Other);
+            } else if !text.ends_with('\n') {
+                manifests.odd.insert(name.to_owned(), Odd::OpenEnd);
+            }
             manifests.files.insert(name.to_owned(), pieces::lines(text).map(str::to_owned).collect());
         }
     }

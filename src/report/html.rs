@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
+use super::gate;
 use super::items::{Item, Kind, headline, items, subjects, verdict};
-use super::json::{Document, Proof, Remedy, RootCause};
+use super::json::{Autoscaler, Document, MetricResult, Proof, Remedy, RootCause};
 use super::text::{clean, excerpt};
 use super::{place_name, same_cure, state_mark, state_word};
 
@@ -102,6 +103,22 @@ impl<'d> Page<'d> {
 
     fn open(&self, rests: bool) -> Vec<&'d Item<'d>> {
         self.items.iter().filter(|item| item.kind == Kind::Open && item.rests == rests).collect()
+    }
+
+    fn is_offline(&self) -> bool {
+        self.document.gate.is_some_and(|gate| gate.offline)
+    }
+
+    fn judged(&self) -> String {
+        self.document.gate.map_or_else(String::new, gate::version)
+    }
+
+    fn metrics(&self) -> Vec<(&'d Autoscaler<'d>, &'d MetricResult<'d>)> {
+        gate::metrics(self.document)
+    }
+
+    fn has_chain(&self) -> bool {
+        !self.document.chain.is_empty() && self.document.gate.is_none_or(|gate| gate.pipeline)
     }
 
     fn label(&self, hop: &str) -> &'static str {

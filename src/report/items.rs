@@ -2,6 +2,7 @@
 //!
 //! The exit code is not 0 exactly when one of the entries fails; a test holds every format to that.
 
+use super::gate::Scope;
 use super::json::{Document, Open, Place, RootCause, Subject, Unexplained};
 use super::push;
 use super::text::excerpt;
@@ -233,8 +234,11 @@ fn segment(name: &str) -> String {
 
 /// What was found, as a headline.
 pub(super) fn headline(document: &Document<'_>) -> String {
-    let (broken, works) = match document.mode {
-        "before-install" => {
+    let gate = Scope::told(document);
+    let words = gate.map(|gate| gate.works(""));
+    let (broken, works) = match (document.mode, &words) {
+        (_, Some(words)) => (gate.unwrap_or_default().broken(), words.as_str()),
+        ("before-install", _) => {
             ("metrics-server will not work on this cluster", "metrics-server will work on this cluster")
         }
         _ => ("The metrics pipeline is broken", "The metrics pipeline works"),

@@ -50,6 +50,8 @@ pub(crate) struct Document<'r> {
     pub(super) checks: Vec<Check<'r>>,
     /// Every question that stays open, those that the verdict rests on first.
     pub(super) undecided: Vec<Open<'r>>,
+    /// What the gate was asked about; null for other questions, and when nothing could be decided.
+    pub(super) gate: Option<Gate>,
     /// What becomes of every autoscaler that the gate was asked about; empty for other questions.
     pub(super) hpas: Vec<Autoscaler<'r>>,
     /// What the look took.
@@ -196,6 +198,8 @@ pub(super) struct RootCause<'r> {
     pub(super) decide: Option<Step<'r>>,
     /// The cures, the first for production.
     pub(super) remedies: Vec<Remedy<'r>>,
+    /// The change of the manifests that cures it, for `patch -p0`; null where that is not certain.
+    pub(super) patch: Option<String>,
 }
 
 /// Something in the cluster.
@@ -383,6 +387,20 @@ pub(super) struct Permission<'r> {
     pub(super) verb: &'r str,
     /// The resource, as `resource.group` or `resource/subresource`.
     pub(super) resource: &'r str,
+}
+
+/// What the gate was asked about.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Gate {
+    /// Whether no cluster was asked.
+    pub(super) offline: bool,
+    /// How many objects the manifests hold.
+    pub(super) objects: usize,
+    /// The minor version of Kubernetes 1 that the manifests are for; null for that of the cluster.
+    pub(super) target_minor: Option<u32>,
+    /// Whether the metrics pipeline was looked at too, as it is where a metric needs it.
+    pub(super) pipeline: bool,
 }
 
 /// What becomes of an autoscaler.

@@ -2,8 +2,9 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite, XmlString};
 
+use super::gate::{metrics, name, outcome, why};
 use super::items::{Item, Kind, items, subjects, verdict};
-use super::json::{Check, Document};
+use super::json::{Autoscaler, Check, Document, MetricResult};
 use super::text::{clean, excerpt, one_line};
 
 /// How long a reason gets.
@@ -14,6 +15,21 @@ pub(crate) fn render(document: &Document<'_>) -> String {
     let items = items(document);
     let mut report = Report::new("metrics-preflight");
     report.add_test_suite(run(document, &items));
+    if !document.hpas.is_empty() {
+        let mut suite = TestSuite::new("hpas");
+        let mut known = std::collections::HashSet::new();
+        for (hpa, metric) in metrics(document) {
+            let mut case = metric_case(document, hpa, metric);
+            let mut number = 1;
+            // One that is declared twice has the same metrics twice; cases have names of their own.
+            while !known.insert((case.classname.clone(), case.name.clone())) {
+                number += 1;
+                case.name = line(&format!("{} ({number})", case_name(hpa, metric)));
+            }
+            suite.add_test_case(case);
+        }
+        report.add_test_suite(suite);
+    }
     let mut hops: Vec<&str> = Vec::new();
     for check in &document.checks {
         if !hops.contains(&check.hop) {
@@ -43,7 +59,11 @@ fn run(document: &Document<'_>, items: &[Item<'_>]) -> TestSuite {
         }
         None => TestCaseStatus::success(),
     };
-    let mut case = TestCase::new("the cluster was looked at", status);
+    let title = match document.gate {
+        Some(gate) if gate.offline => "the manifests were looked at",
+        _ => "the cluster was looked at",
+    };
+    let mut case = TestCase::new(title, status);
     case.set_classname("metrics-preflight.run");
     case.set_system_out(text(&verdict(document)));
     let mut suite = TestSuite::new("run");
@@ -61,6 +81,32 @@ fn run(document: &Document<'_>, items: &[Item<'_>]) -> TestSuite {
     }
     suite.add_test_case(case);
     suite
+}
+
+/// A metric of an autoscaler: it fails where the exit code counts what keeps it from being read.
+fn metric_case(document: &Document<'_>, hpa: &Autoscaler<'_>, metric: &MetricResult<'_>) -> TestCase {
+    let said = format!("{}: {}", outcome(metric.verdict), why(metric));
+    let is_strict = document.policy.is_some_and(|policy| policy.strict);
+    let counts = document.exit_code != 0;
+    let open = counts && document.verdict == Some("undecided");
+    let status = match metric.verdict {
+        "pass" => TestCaseStatus::success(),
+        "fail" if counts => broken(NonSuccessKind::Failure, "fail", &said, &said),
+        "undecided" if open => broken(NonSuccessKind::Error, "undecided", &said, &said),
+        "deferred" if open && is_strict => broken(NonSuccessKind::Error, "deferred", &said, &said),
+        _ => skipped(&said),
+    };
+    let mut case = TestCase::new(line(&case_name(hpa, metric)), status);
+    case.set_classname(line(&format!("metrics-preflight.hpas.{}", name(hpa))));
+    if let (Some(file), Some(at)) = (hpa.file, hpa.line) {
+        case.extra.insert(XmlString::new("file"), line(file));
+        case.extra.insert(XmlString::new("line"), line(&at.to_string()));
+    }
+    case
+}
+
+fn case_name(hpa: &Autoscaler<'_>, metric: &MetricResult<'_>) -> String {
+    format!("{}[{}] {} {}", name(hpa), metric.index, metric.kind, excerpt(metric.name, REASON))
 }
 
 fn case(document: &Document<'_>, check: &Check<'_>, items: &[Item<'_>]) -> TestCase {

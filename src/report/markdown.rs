@@ -7,6 +7,7 @@ mod words;
 
 use std::fmt::Write as _;
 
+use super::gate;
 use super::items::{Item, Kind, headline, items, subjects, verdict};
 use super::json::{Document, Remedy, RootCause, Step, Unexplained};
 use super::text::excerpt;
@@ -22,6 +23,8 @@ pub(super) const LEFT_OUT: &str =
 const SHOWN: usize = 5;
 /// How much of a value is shown.
 const VALUE: usize = 300;
+/// How many metrics the table lists.
+const METRICS: usize = 50;
 /// How much of an error is shown.
 const MESSAGE: usize = 1_000;
 
@@ -93,9 +96,19 @@ fn head(document: &Document<'_>) -> String {
             document.vantage.context.map(|name| format!(", context {}", code(&excerpt(name, VALUE))));
         let time = time.strftime("%Y-%m-%d %H:%M:%S UTC");
         let context = context.unwrap_or_default();
-        let _ = writeln!(text, "Kubernetes {version}{distribution}{context}, seen {time}.\n");
+        let _ = match document.gate {
+            Some(gate) if gate.offline => {
+                writeln!(text, "Judged by the manifests alone{}, {time}.\n", gate::version(gate))
+            }
+            Some(gate) => {
+                let judged = gate::version(gate);
+                writeln!(text, "Kubernetes {version}{distribution}{context}{judged}, seen {time}.\n")
+            }
+            None => writeln!(text, "Kubernetes {version}{distribution}{context}, seen {time}.\n"),
+        };
     }
-    if !document.chain.is_empty() {
+    autoscalers(&mut text, document);
+    if !document.chain.is_empty() && document.gate.is_none_or(|gate| gate.pipeline) {
         text.push_str("| | Link of the chain | State |\n|---|---|---|\n");
         for link in &document.chain {
             let _ = writeln!(text, "| {} | {} | {} |", sign(link.state), link.label, state_word(link.state));
@@ -103,6 +116,37 @@ fn head(document: &Document<'_>) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The autoscalers, metric by metric.
+fn autoscalers(text: &mut String, document: &Document<'_>) {
+    let all = gate::metrics(document);
+    if all.is_empty() {
+        return;
+    }
+    text.push_str("| | Autoscaler | Metric | Why |\n|---|---|---|---|\n");
+    for (hpa, metric) in all.iter().take(METRICS) {
+        let place = match (hpa.file, hpa.line) {
+            (Some(file), Some(line)) => format!(" {}", code(&excerpt(&format!("{file}:{line}"), VALUE))),
+            _ => String::new(),
+        };
+        let why = match metric.verdict {
+            "pass" => gate::outcome("pass").to_owned(),
+            verdict => format!("{}: {}", gate::outcome(verdict), prose(&gate::why(metric))),
+        };
+        let sign = match metric.verdict {
+            "pass" => "✅",
+            "fail" => "❌",
+            "undecided" => "❔",
+            _ => "➖",
+        };
+        let name = code(&gate::name(hpa));
+        let _ = writeln!(text, "| {sign} | {name}{place} | {} {} | {why} |", metric.kind, code(metric.name));
+    }
+    if all.len() > METRICS {
+        let _ = writeln!(text, "\nAnd {} more.", all.len() - METRICS);
+    }
+    text.push('\n');
 }
 
 fn sign(state: &str) -> &'static str {
@@ -158,6 +202,11 @@ fn root_cause(parts: &mut Vec<Part>, number: usize, cause: &RootCause<'_>, items
 }
 
 fn remedies(parts: &mut Vec<Part>, document: &Document<'_>, cause: usize) {
+    if let Some(patch) = &document.root_causes[cause].patch {
+        let fenced = fenced(patch, "diff");
+        let text = format!("<details><summary>Fix: as a patch</summary>\n\n{fenced}</details>\n\n");
+        parts.push(Part { text, spare: 2 });
+    }
     for it in &document.root_causes[cause].remedies {
         let part = match same_cure(&document.root_causes, cause, it) {
             Some(earlier) => {
@@ -179,11 +228,15 @@ fn proof(evidence: &[super::json::Proof<'_>]) -> String {
         return String::new();
     }
     let mut text = String::from(
-        "<details><summary>Proof</summary>\n\n| Request | Field | Value | Expected |\n|---|---|---|---|\n",
+        "<details><summary>Proof</summary>\n\n| Request or place | Field | Value | Expected |\n|---|---|---|---|\n",
     );
     for proof in evidence.iter().take(SHOWN) {
         let cell = |value: &str| code(&excerpt(value, VALUE));
-        let request = proof.request.map_or_else(|| "no request can show this".to_owned(), cell);
+        let request = match (proof.request, &proof.place) {
+            (Some(request), _) => cell(request),
+            (None, Some(place)) => cell(&format!("{}:{}:{}", place.file, place.line, place.column)),
+            (None, None) => "no request can show this".to_owned(),
+        };
         let (path, value) = (cell(proof.path), cell(proof.value));
         let _ = writeln!(text, "| {request} | {path} | {value} | {} |", cell(proof.expected));
     }
@@ -216,10 +269,10 @@ fn body(text: &mut String, step: &Step<'_>, verify: &str) {
         let _ = writeln!(text, "{}\n", prose(step.manual));
     }
     if !step.command.is_empty() {
-        text.push_str(&fenced(step.command));
+        text.push_str(&fenced(step.command, "sh"));
     }
     if !step.verify.is_empty() {
-        let _ = writeln!(text, "{verify}\n\n{}", fenced(step.verify).trim_end());
+        let _ = writeln!(text, "{verify}\n\n{}", fenced(step.verify, "sh").trim_end());
         text.push('\n');
     }
 }

@@ -4,6 +4,7 @@
 //! and the cluster that it was taken from give the same report.
 
 pub(crate) mod catalogue;
+mod gate;
 pub(crate) mod github;
 pub(crate) mod gitlab;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod items;
 pub(crate) mod json;
 pub(crate) mod junit;
 pub(crate) mod markdown;
+pub(crate) mod patch;
 #[cfg(test)]
 #[path = "../../tests/it/reading.rs"]
 mod reading;
@@ -29,7 +31,7 @@ pub(crate) mod yaml;
 
 use checks::check::{Outcome, Severity, Subject};
 use checks::diagnosis::{CheckReport, Diagnosis, OpenQuestion, Policy, RootCause};
-use checks::evidence::{Evidence, Grant, Look, Why};
+use checks::evidence::{Evidence, Grant, Look, Need, Why};
 
 pub(crate) use text::clean;
 
@@ -112,6 +114,7 @@ fn state_mark(state: &str) -> &'static str {
 fn place_name(run_on: &str) -> String {
     match run_on {
         "" | "workstation" => "on your workstation".to_owned(),
+        "the manifest" => "in the manifest".to_owned(),
         _ => match run_on.strip_prefix("node ") {
             Some(node) => format!("on {node}"),
             None => format!("on {run_on}"),
@@ -164,7 +167,7 @@ fn groups(report: &CheckReport) -> Vec<Group<'_>> {
 }
 
 /// What would decide an open question, as a sentence that begins with a verb.
-fn would_decide(open: &OpenQuestion) -> Option<String> {
+fn would_decide(open: &OpenQuestion, report: &Report) -> Option<String> {
     let dialled = open.missing.need.grant() == Grant::KubeletNetwork;
     Some(match &open.missing.why {
         Why::Forbidden { verb, resource } => {
@@ -183,6 +186,12 @@ fn would_decide(open: &OpenQuestion) -> Option<String> {
         Why::NotSampled => "Run this again with `--all-nodes`.".to_owned(),
         Why::Masked(by) => format!("Cure {by} first; then this can be seen."),
         Why::TooEarly(_) => "Give it time: run this again with `--wait 5m`.".to_owned(),
+        Why::NotAsked(_) if open.missing.need == Need::Version => {
+            "Name the version of Kubernetes (`--target-version 1.34`), or leave out `--offline`.".to_owned()
+        }
+        Why::NotAsked(_) if report.evidence.gate.offline => {
+            "Ask the cluster: run this again without `--offline`.".to_owned()
+        }
         Why::Deferred(_) => {
             "Look again after the deploy: `metrics-preflight gate --live --wait 7m`.".to_owned()
         }

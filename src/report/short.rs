@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::gate::{metrics, name, why};
 use super::items::{Item, Kind, items, subjects, verdict};
 use super::json::Document;
 use super::text::one_line;
@@ -11,6 +12,22 @@ pub(crate) fn render(document: &Document<'_>) -> String {
     let mut text = String::new();
     for item in items(document).iter().filter(|item| item.kind != Kind::Open || item.rests) {
         text.push_str(&one_line(&line(item)));
+        text.push('\n');
+    }
+    for (hpa, metric) in metrics(document).into_iter().filter(|(_, metric)| metric.verdict != "pass") {
+        let place = match (hpa.file, hpa.line) {
+            (Some(file), Some(line)) => format!(" ({file}:{line})"),
+            _ => String::new(),
+        };
+        let (word, why) = (metric.verdict, why(metric));
+        let line = format!(
+            "metric {word} {}[{}] {} {}: {why}{place}",
+            name(hpa),
+            metric.index,
+            metric.kind,
+            metric.name
+        );
+        text.push_str(&one_line(&line));
         text.push('\n');
     }
     text.push_str(&verdict(document));

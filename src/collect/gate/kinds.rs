@@ -19,8 +19,8 @@ pub(super) struct Kinds {
 /// A kind that the API serves.
 #[derive(Clone, Debug)]
 pub(super) struct Kind {
-    /// Its name.
-    pub(super) kind: String,
+    /// Its name, such as `Deployment`.
+    pub(super) name: String,
     /// The resource, such as `deployments`.
     pub(super) resource: String,
     /// The path of its group and version, such as `/apis/apps/v1`.
@@ -60,18 +60,17 @@ impl Kinds {
     /// The kind of this name in this group; `None` when the API serves none.
     pub(super) async fn find(&self, asker: &Asker<'_>, group: &str, kind: &str) -> Obs<Option<Kind>> {
         let known = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(group).cloned();
-        let known = match known {
-            Some(known) => known,
-            None => {
-                let found = served(asker, group).await;
-                let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-                groups.insert(group.to_owned(), found.clone());
-                found
-            }
+        let known = if let Some(known) = known {
+            known
+        } else {
+            let found = served(asker, group).await;
+            let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+            groups.insert(group.to_owned(), found.clone());
+            found
         };
         // The controller's mapper knows every kind in lower case too (seen on 1.36).
         known.map(Need::Kinds, |kinds| {
-            kinds.into_iter().find(|known| known.kind == kind || known.kind.to_lowercase() == kind)
+            kinds.into_iter().find(|known| known.name == kind || known.name.to_lowercase() == kind)
         })
     }
 }
@@ -104,7 +103,7 @@ async fn served(asker: &Asker<'_>, group: &str) -> Obs<Vec<Kind>> {
         let Some(kinds) = found.peek() else { return found };
         if let checks::evidence::Look::Seen(known) = &mut all.look {
             for kind in kinds {
-                if !known.iter().any(|earlier| earlier.kind == kind.kind) {
+                if !known.iter().any(|earlier| earlier.name == kind.name) {
                     known.push(kind.clone());
                 }
             }
@@ -129,7 +128,7 @@ fn kinds(group: &str, root: &str, body: &Value) -> Vec<Kind> {
         .filter_map(|resource| {
             let name = resource["name"].as_str().filter(|name| !name.contains('/'))?;
             Some(Kind {
-                kind: json::name(&resource["kind"])?,
+                name: json::name(&resource["kind"])?,
                 resource: segment(name).ok()?,
                 root: root.to_owned(),
                 group: group.to_owned(),
@@ -155,7 +154,7 @@ mod tests {
         ]});
         let found = kinds("apps", "/apis/apps/v1", &body);
         let words: Vec<_> =
-            found.iter().map(|kind| (kind.kind.as_str(), kind.permission(), kind.scalable)).collect();
+            found.iter().map(|kind| (kind.name.as_str(), kind.permission(), kind.scalable)).collect();
         let expected = [
             ("Deployment", "deployments.apps".to_owned(), true),
             ("DaemonSet", "daemonsets.apps".to_owned(), false),

@@ -63,22 +63,19 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
     let scaled = scaled.map(|document| gate.namespace_of(document).to_owned());
     let names: BTreeSet<String> =
         gate.plans.iter().map(|plan| plan.namespace.clone()).chain(scaled).collect();
-    for name in names {
-        if !gate.namespaces.contains_key(&name) {
-            let space = namespaces::look(&asker, &seen, &name).await;
-            gate.namespaces.insert(name, space);
-        }
-    }
-    let mut plans = std::mem::take(&mut gate.plans);
-    for plan in &mut plans {
+    // The source bounds how many requests are on their way at a time.
+    let spaces =
+        futures::future::join_all(names.iter().map(|name| namespaces::look(&asker, &seen, name))).await;
+    gate.namespaces = names.into_iter().zip(spaces).collect();
+    let plans = gate.plans.iter_mut().map(|plan| async {
         follow(&asker, &kinds, plan).await;
         values::look(&asker, &kinds, &seen, plan).await;
-    }
-    gate.plans = plans;
+    });
+    futures::future::join_all(plans).await;
     let metrics = super::metrics(&asker).await;
     let mut evidence = if wants_pipeline(&gate, &metrics, source.now()) {
         gate.pipeline = true;
-        super::pipeline(&asker, source, options, seen).await
+        Box::pin(super::pipeline(&asker, source, options, seen)).await
     } else {
         let mut evidence = Evidence::unseen(Mode::Gate, source.now(), &why);
         evidence.cluster = seen;

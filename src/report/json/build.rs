@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use checks::check::{self, Audience, Certainty, Finding, Hop};
 use checks::diagnosis::{self, Diagnosis};
-use checks::evidence::Evidence;
+use checks::evidence::{Evidence, Mode};
 use serde::Serialize;
 
 use super::{
-    Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, Link, MetricReason,
+    Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Gate, Group, Link, MetricReason,
     MetricResult, Open, Permission, Place, Policy, Proof, Remedy, Requests, RootCause, Step, Subject,
     Symptom, Tool, Unexplained, Vantage,
 };
 use crate::exit::Exit;
-use crate::report::{Report, groups, lacking, mode_name, severity_name, would_decide};
+use crate::report::{Report, groups, lacking, mode_name, patch, severity_name, would_decide};
 
 /// The document of a report.
 pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Document<'r> {
@@ -30,10 +30,19 @@ pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
         policy: Some(Policy { fail_on: severity_name(report.policy.fail_on), strict: report.policy.strict }),
         error: error.cloned(),
         chain: Hop::ALL.iter().map(|hop| link(*hop, diagnosis)).collect(),
-        root_causes: report.root_causes().map(|cause| root_cause(cause, evidence)).collect(),
+        root_causes: (report.root_causes())
+            .zip(patch::patches(report.root_causes(), &evidence.gate.manifests))
+            .map(|(cause, patch)| root_cause(cause, patch, evidence))
+            .collect(),
         unexplained: diagnosis.unexplained.iter().map(|it| unexplained(it, evidence)).collect(),
         checks: diagnosis.checks.iter().map(check).collect(),
-        undecided: diagnosis.undecided.iter().map(open).collect(),
+        undecided: diagnosis.undecided.iter().map(|it| open(it, report)).collect(),
+        gate: (diagnosis.mode == Mode::Gate).then_some(Gate {
+            offline: evidence.gate.offline,
+            objects: evidence.gate.manifests.documents.len(),
+            target_minor: evidence.gate.target_minor,
+            pipeline: evidence.gate.pipeline,
+        }),
         hpas: diagnosis.autoscalers.iter().map(|verdict| autoscaler(verdict, evidence)).collect(),
         requests: requests(evidence),
         ..empty(mode_name(diagnosis.mode), report.exit)
@@ -62,6 +71,7 @@ fn empty(mode: &'static str, exit: Exit) -> Document<'static> {
         unexplained: Vec::new(),
         checks: Vec::new(),
         undecided: Vec::new(),
+        gate: None,
         hpas: Vec::new(),
         requests: Requests::default(),
     }
@@ -124,7 +134,11 @@ fn vantage(report: &Report) -> Vantage<'_> {
     }
 }
 
-fn root_cause<'r>(cause: &'r diagnosis::RootCause, evidence: &'r Evidence) -> RootCause<'r> {
+fn root_cause<'r>(
+    cause: &'r diagnosis::RootCause,
+    patch: Option<String>,
+    evidence: &'r Evidence,
+) -> RootCause<'r> {
     RootCause {
         code: cause.check.0.code,
         name: cause.check.0.name,
@@ -143,6 +157,7 @@ fn root_cause<'r>(cause: &'r diagnosis::RootCause, evidence: &'r Evidence) -> Ro
         explains: cause.explains.iter().map(symptom).collect(),
         decide: cause.decide.as_ref().map(step),
         remedies: cause.remedies.iter().map(remedy).collect(),
+        patch,
     }
 }
 
@@ -237,7 +252,7 @@ fn check(report: &diagnosis::CheckReport) -> Check<'_> {
     }
 }
 
-fn open(open: &diagnosis::OpenQuestion) -> Open<'_> {
+fn open<'r>(open: &'r diagnosis::OpenQuestion, report: &Report) -> Open<'r> {
     Open {
         code: open.check.0.code,
         name: open.check.0.name,
@@ -246,7 +261,7 @@ fn open(open: &diagnosis::OpenQuestion) -> Open<'_> {
         need: word(&open.missing.need),
         deciding: open.deciding,
         permission: lacking(open).map(|(verb, resource)| Permission { verb, resource }),
-        would_decide: would_decide(open),
+        would_decide: would_decide(open, report),
     }
 }
 

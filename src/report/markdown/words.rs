@@ -104,11 +104,11 @@ fn entities(text: &str) -> String {
 }
 
 /// A script as a block, behind a fence that nothing in it ends.
-pub(super) fn fenced(text: &str) -> String {
-    let text = clean(text.trim_end());
+pub(super) fn fenced(text: &str, language: &str) -> String {
+    let text = clean(text.trim_end_matches(['\n', '\r']));
     let longest = text.split(|char| char != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}sh\n{text}\n{fence}\n\n")
+    format!("{fence}{language}\n{text}\n{fence}\n\n")
 }
 
 #[cfg(test)]
@@ -141,6 +141,6 @@ mod tests {
             assert_eq!(prose(text), expected);
         }
         assert_eq!(summary("a <b>"), "a <code>&#60;b&#62;</code>");
-        assert_eq!(fenced("a\n````\nb"), "`````sh\na\n````\nb\n`````\n\n");
+        assert_eq!(fenced("a\n````\nb", "sh"), "`````sh\na\n````\nb\n`````\n\n");
     }
 }

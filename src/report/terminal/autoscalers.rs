@@ -1,16 +1,19 @@
 //! What becomes of each autoscaler that a gate was asked about, metric by metric.
 
+use anstyle::Style;
 use checks::diagnosis::{AutoscalerVerdict, MetricOutcome, MetricVerdict};
 use checks::evidence::{Gate, Plan};
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
+use checks::plan::MetricSpec;
 
-use super::page::{BAD, FAINT, GOOD, Page, STRONG, UNSURE};
+use super::page::{BAD, GOOD, Page, STRONG, UNSURE};
+use super::words::count;
 use crate::report::Report;
-use anstyle::Style;
+use crate::report::text::excerpt;
 
-/// So many autoscalers without anything to say are listed one by one.
+/// So many autoscalers that have something to say are listed one by one, and so many of those that have not.
 const SHOWN: usize = 40;
+/// How much of a reason is shown.
+const REASON: usize = 300;
 
 /// Every autoscaler with its metrics; those that will work come last.
 pub(super) fn autoscalers(page: &mut Page, report: &Report) {
@@ -23,9 +26,31 @@ pub(super) fn autoscalers(page: &mut Page, report: &Report) {
         page.lead(2, 4, style, mark, &format!("{}/{}{}", plan.namespace, plan.name, place(gate, plan)));
         metrics(page, plan, &verdict.metrics);
     }
-    if verdicts.len() > SHOWN {
-        page.styled(2, FAINT, &format!("and {} more (`-o json` has them all)", verdicts.len() - SHOWN));
+    if verdicts.iter().flat_map(|it| &it.metrics).any(|it| it.verdict == MetricVerdict::Deferred) {
+        let how = "metrics-preflight gate --live --wait 7m";
+        page.lead(
+            2,
+            4,
+            STRONG,
+            "What only the deploy will show:",
+            &format!("look again after it with `{how}`."),
+        );
     }
+    let Some(rest) = verdicts.get(SHOWN..).filter(|rest| !rest.is_empty()) else { return };
+    let mut words = Vec::new();
+    for (verdict, word) in [
+        (MetricVerdict::Fail, "that will not be read"),
+        (MetricVerdict::Undecided, "that could not be decided"),
+        (MetricVerdict::Deferred, "that only the deploy will show"),
+        (MetricVerdict::Pass, "without a fault"),
+    ] {
+        match rest.iter().filter(|it| it.verdict == verdict).count() {
+            0 => {}
+            number => words.push(format!("{number} {word}")),
+        }
+    }
+    let rest = count(rest.len(), "autoscaler", "autoscalers");
+    page.para(2, &format!("and {rest} more: {} (`-o json` has them all)", words.join(", ")));
 }
 
 fn place(gate: &Gate, plan: &Plan) -> String {
@@ -36,27 +61,47 @@ fn place(gate: &Gate, plan: &Plan) -> String {
     )
 }
 
+/// A line for each metric; what is true of all of them for the same reason stands once.
 fn metrics(page: &mut Page, plan: &Plan, outcomes: &[MetricOutcome]) {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    let specs: Vec<_> = plan.spec.metrics.iter().zip(outcomes).collect();
-    for (spec, outcome) in &specs {
-        table.add_row([spec.source.kind(), spec.source.name(), word(outcome)]);
-    }
-    for (row, (_, outcome)) in table.lines().zip(&specs) {
-        let (mark, style) = mark(outcome.verdict);
-        page.lead(6, 8, style, mark, row.trim());
+    let name = |spec: &MetricSpec| format!("{} {}", spec.source.kind(), spec.source.name());
+    let said: Vec<(String, MetricVerdict, String)> = (plan.spec.metrics.iter().zip(outcomes))
+        .map(|(spec, outcome)| (name(spec), outcome.verdict, word(outcome)))
+        .collect();
+    let alike = said.windows(2).all(|pair| pair[0].1 == pair[1].1 && pair[0].2 == pair[1].2);
+    match said.as_slice() {
+        [(_, verdict, word), _, ..] if alike && *verdict != MetricVerdict::Pass => {
+            let names: Vec<&str> = said.iter().map(|(name, ..)| name.as_str()).collect();
+            let (mark, style) = mark(*verdict);
+            page.lead(6, 8, style, mark, &excerpt(&format!("{}: {word}", names.join(", ")), 2 * REASON));
+        }
+        _ => {
+            for (name, verdict, word) in &said {
+                let (mark, style) = mark(*verdict);
+                page.lead(6, 8, style, mark, &excerpt(&format!("{name}: {word}"), 2 * REASON));
+            }
+        }
     }
 }
 
-/// What becomes of a metric, in a few words.
-fn word(outcome: &MetricOutcome) -> &'static str {
-    match outcome.verdict {
-        MetricVerdict::Pass => "will be read",
-        MetricVerdict::Deferred => "only the deploy will show",
+/// What becomes of a metric, and why.
+fn word(outcome: &MetricOutcome) -> String {
+    let word = match outcome.verdict {
+        MetricVerdict::Pass => return "will be read".to_owned(),
+        MetricVerdict::Deferred => "only the deploy will show it",
         MetricVerdict::Undecided => "could not be decided",
-        MetricVerdict::Fail => outcome.reasons.first().map_or("will not be read", |reason| reason.name),
+        MetricVerdict::Fail => "will not be read",
+    };
+    let Some(first) = outcome.reasons.first() else { return word.to_owned() };
+    let more = match outcome.reasons.len() - 1 {
+        0 => String::new(),
+        1 => ", and one more reason".to_owned(),
+        more => format!(", and {more} more reasons"),
+    };
+    if outcome.verdict == MetricVerdict::Deferred {
+        return format!("{} ({}{more})", excerpt(&first.detail, REASON), first.code);
     }
+    let detail = first.detail.strip_prefix("not looked at: ").unwrap_or(&first.detail);
+    format!("{word}: {} ({}{more})", excerpt(detail, REASON), first.code)
 }
 
 fn mark(verdict: MetricVerdict) -> (&'static str, Style) {

@@ -7,6 +7,8 @@ use checks::evidence::Evidence;
 
 use super::page::{BAD, FAINT, Page, STRONG, UNSURE};
 use super::words::{SHOWN, count, names, subjects};
+use crate::manifest::snippet;
+use crate::report::patch::patches;
 use crate::report::text::excerpt;
 use crate::report::{place_name, push, severity_name};
 
@@ -15,7 +17,8 @@ const VALUE: usize = 300;
 
 /// The root causes in their order. A cure that an earlier one has is named, not printed again.
 pub(super) fn root_causes(page: &mut Page, causes: &[&RootCause], evidence: &Evidence) {
-    for (index, cause) in causes.iter().enumerate() {
+    let patches = patches(causes.iter().copied(), &evidence.gate.manifests);
+    for (index, (cause, patch)) in causes.iter().zip(patches).enumerate() {
         root_cause(page, index + 1, cause, evidence);
         for remedy in &cause.remedies {
             let same =
@@ -34,6 +37,10 @@ pub(super) fn root_causes(page: &mut Page, causes: &[&RootCause], evidence: &Evi
                 }
                 None => self::remedy(page, remedy),
             }
+        }
+        if let Some(patch) = patch {
+            page.styled(5, STRONG, "The same as a patch (`patch -p0`):");
+            page.verbatim(7, &patch);
         }
     }
 }
@@ -91,12 +98,24 @@ pub(super) fn proof(page: &mut Page, indent: usize, findings: &[Finding], eviden
     page.styled(indent, STRONG, "Proof:");
     let mut last = None;
     for citation in cited.iter().take(SHOWN) {
-        if last != Some(citation.request) {
+        let from = (citation.request, citation.place.as_ref());
+        if last != Some(from) {
             let request = citation.request.and_then(|id| evidence.requests.get(id));
-            let request = request.map_or("no request can show this", |seen| seen.request.as_str());
-            page.para(indent + 2, &excerpt(request, VALUE));
+            match citation.place.as_ref().filter(|_| request.is_none()) {
+                Some(place) => {
+                    page.para(indent + 2, &excerpt(&place.to_string(), VALUE));
+                    let room = page.width().saturating_sub(indent + 4);
+                    for line in snippet(&evidence.gate.manifests, place, room) {
+                        page.verbatim(indent + 4, &line);
+                    }
+                }
+                None => {
+                    let request = request.map_or("no request can show this", |seen| seen.request.as_str());
+                    page.para(indent + 2, &excerpt(request, VALUE));
+                }
+            }
         }
-        last = Some(citation.request);
+        last = Some(from);
         let value = excerpt(&citation.value, VALUE);
         page.para(indent + 4, &format!("{}: {value}", excerpt(&citation.path, VALUE)));
         if !citation.expected.is_empty() {

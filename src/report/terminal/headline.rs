@@ -11,6 +11,7 @@ use super::questions::questions;
 use super::words::count;
 use crate::exit::Exit;
 use crate::report::Report;
+use crate::report::gate::Scope;
 
 /// Clocks may differ by so much without a word.
 const CLOCK_OFFSET_S: i64 = 5;
@@ -45,14 +46,14 @@ pub(super) fn headline(page: &mut Page, report: &Report) {
 }
 
 fn pass(report: &Report) -> String {
-    let works = match report.diagnosis.mode {
-        Mode::Installed => "The metrics pipeline works",
-        Mode::BeforeInstall => "metrics-server will work on this cluster",
-        Mode::Gate => "The autoscalers will be able to read their metrics",
+    let with = match report.root_causes().count() {
+        0 => String::new(),
+        number => format!(", with {}", count(number, "warning", "warnings")),
     };
-    match report.root_causes().count() {
-        0 => format!("{works}."),
-        number => format!("{works}, with {}.", count(number, "warning", "warnings")),
+    match report.diagnosis.mode {
+        Mode::Installed => format!("The metrics pipeline works{with}."),
+        Mode::BeforeInstall => format!("metrics-server will work on this cluster{with}."),
+        Mode::Gate => format!("{}.", Scope::of(report).works(&with)),
     }
 }
 
@@ -64,14 +65,12 @@ fn fail(report: &Report) -> String {
         .map(|symptom| symptom.check.0.code)
         .collect();
     let (broken, works) = match report.diagnosis.mode {
-        Mode::Installed => ("The metrics pipeline is broken", "The metrics pipeline works"),
-        Mode::BeforeInstall => {
-            ("metrics-server will not work on this cluster", "metrics-server will work on this cluster")
-        }
-        Mode::Gate => (
-            "Not every autoscaler will be able to read its metrics",
-            "The autoscalers will be able to read their metrics",
+        Mode::Installed => ("The metrics pipeline is broken", "The metrics pipeline works".to_owned()),
+        Mode::BeforeInstall => (
+            "metrics-server will not work on this cluster",
+            "metrics-server will work on this cluster".to_owned(),
         ),
+        Mode::Gate => (Scope::of(report).broken(), Scope::of(report).works("")),
     };
     let found = found(report, symptoms.len());
     if errors.is_empty() && symptoms.is_empty() {
@@ -119,5 +118,18 @@ fn cluster(report: &Report) -> String {
     };
     let context = report.context.as_ref().map(|name| format!("context {name}, ")).unwrap_or_default();
     let time = report.evidence.taken_at.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let gate = &report.evidence.gate;
+    if report.diagnosis.mode == Mode::Gate && gate.offline {
+        let version = match gate.target_minor {
+            Some(minor) => format!("for Kubernetes 1.{minor}"),
+            None => "for every version of Kubernetes that is supported".to_owned(),
+        };
+        return format!("Judged by the manifests alone, {version}, {time}");
+    }
+    if let Some(minor) = gate.target_minor {
+        return format!(
+            "Kubernetes {version}{distribution}, {context}judged for Kubernetes 1.{minor}, {time}"
+        );
+    }
     format!("Kubernetes {version}{distribution}, {context}{time}")
 }

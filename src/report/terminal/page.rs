@@ -33,6 +33,10 @@ impl Page {
         Self { width: width.max(40), text: String::new() }
     }
 
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
     pub(super) fn finish(self) -> String {
         self.text
     }
@@ -73,7 +77,7 @@ impl Page {
 
     /// Something to be copied: on lines of its own, never wrapped.
     pub(super) fn verbatim(&mut self, indent: usize, text: &str) {
-        for line in clean(text.trim_end()).lines() {
+        for line in clean(text.trim_end_matches('\n')).lines() {
             if line.is_empty() {
                 self.text.push('\n');
             } else {

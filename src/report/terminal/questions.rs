@@ -53,7 +53,7 @@ pub(super) fn unexplained(page: &mut Page, report: &Report) {
 pub(super) fn open(page: &mut Page, report: &Report) {
     let mut groups: Vec<(Reason, Vec<&OpenQuestion>)> = Vec::new();
     for question in report.deciding() {
-        push(&mut groups, Reason::of(question), question);
+        push(&mut groups, Reason::of(question, report), question);
     }
     if !groups.is_empty() {
         page.gap();
@@ -92,7 +92,7 @@ struct Reason {
 }
 
 impl Reason {
-    fn of(question: &OpenQuestion) -> Self {
+    fn of(question: &OpenQuestion, report: &Report) -> Self {
         let why = &question.missing.why;
         // The beginnings of their sentences: the rest names an address or an object of each subject, which would keep them apart.
         let word = match why {
@@ -102,7 +102,7 @@ impl Reason {
             Why::TooEarly(_) => "too early to tell".to_owned(),
             _ => why.to_string(),
         };
-        Self { word, decide: would_decide(question) }
+        Self { word, decide: would_decide(question, report) }
     }
 }
 

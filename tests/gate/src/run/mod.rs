@@ -100,7 +100,7 @@ pub fn run(plan: &Plan) -> Result<bool> {
         std::fs::write(path, serde_json::to_string_pretty(&answers)? + "\n")
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let contradictions = ask::compare(&answers, &outcomes);
+    let contradictions = ask::compare(&answers, &outcomes, &chosen);
     let unsettled = outcomes.values().flat_map(|outcome| &outcome.hpas).filter(|hpa| hpa.unsettled).count();
     println!("{} cases, {unsettled} HPAs unsettled, {contradictions} contradictions", outcomes.len());
     Ok(unsettled == 0 && contradictions == 0)
