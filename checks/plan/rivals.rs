@@ -121,12 +121,12 @@ pub(crate) fn of_pods(
     let Some(own) = selectors.find(ctx, evidence, plan)? else { return Ok(None) };
     let mine: Vec<Workload<'_>> = evidence.gate.matching(&plan.namespace, &own).collect();
     for rival in others {
-        let Some(selector) = selectors.find(ctx, evidence, rival)? else { continue };
-        let Some(both) = both(ctx, evidence, plan, &mine, &selector)? else { continue };
         // The controller does not count one whose target has no scale (seen on 1.36).
         if !counts(ctx, evidence, rival)? {
             continue;
         }
+        let Some(selector) = selectors.find(ctx, evidence, rival)? else { continue };
+        let Some(both) = both(ctx, evidence, plan, &mine, &selector)? else { continue };
         let (target, theirs) = (&plan.spec.target, &rival.spec.target);
         let finding = new(format!(
             "the selectors of {} {} and of {} {} both match {both}, and \
