@@ -25,9 +25,7 @@
 //! - Failure catalogue: `hpa-removed-api-version` (AH-K02)
 //! - Kubernetes, Deprecated API Migration Guide
 
-use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, fail,
-};
+use crate::check::{Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, fail};
 use crate::evidence::{Document, Evidence, Mode, Need};
 use crate::hpa::declared::declared;
 use crate::{plan, refusal};

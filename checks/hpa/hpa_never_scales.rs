@@ -168,7 +168,8 @@ fn heap(metric: &MetricSpec, workload: &Workload<'_>) -> Option<Reason> {
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let citations = findings.iter().flat_map(|finding| &finding.citations);
     let steps = citations.map(|citation| {
-        let what = || format!("at {}, instead of {} write {}", citation.path, citation.value, citation.expected);
+        let what =
+            || format!("at {}, instead of {} write {}", citation.path, citation.value, citation.expected);
         plan::rewrite(citation).unwrap_or_else(|| Step::manual("the autoscaler", what()))
     });
     vec![Remedy {

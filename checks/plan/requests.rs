@@ -141,7 +141,11 @@ pub(crate) fn prove(finding: Finding, workload: &Workload<'_>, lack: Lack<'_>, r
                 &expected,
             );
             let pointer = format!("{}/resources/requests/{resource}", container.pointer);
-            super::edit(finding, source, &container.pointer, &yaml).change(source, pointer, Some(amount.into()))
+            super::edit(finding, source, &container.pointer, &yaml).change(
+                source,
+                pointer,
+                Some(amount.into()),
+            )
         }
         Lack::Pod => {
             let pointer = format!("{}/spec/resources", workload.pointer);
@@ -161,7 +165,8 @@ pub(crate) fn prove(finding: Finding, workload: &Workload<'_>, lack: Lack<'_>, r
             let read = |text: &str| Quantity::read(text);
             let limit = container.limits.get(resource).and_then(|limit| read(limit)?.times(1));
             let fits = field == "requests"
-                && (!container.limits.contains_key(resource) || limit > read(amount).and_then(|it| it.times(1)));
+                && (!container.limits.contains_key(resource)
+                    || limit > read(amount).and_then(|it| it.times(1)));
             if fits { finding.change(source, pointer, Some(amount.into())) } else { finding }
         }
     }

@@ -56,7 +56,14 @@ impl Fault {
         let pointer = pointer.into();
         let name = pointer.rsplit('/').next().unwrap_or_default();
         let what = format!("{name} is missing");
-        Self { what, value: "absent".to_owned(), expected: expected.into(), until: None, changes: Vec::new(), pointer }
+        Self {
+            what,
+            value: "absent".to_owned(),
+            expected: expected.into(),
+            until: None,
+            changes: Vec::new(),
+            pointer,
+        }
     }
 
     /// The value that is certainly meant.

@@ -7,7 +7,10 @@ use checks::evidence::{Document, Manifests, Place};
 use checks::plan;
 use serde_json::Value;
 
-use super::{read_text, scalar_text::{block, flow, plain}};
+use super::{
+    read_text,
+    scalar_text::{block, flow, plain},
+};
 
 /// A line, and where it stood before any change; nothing for a new one.
 pub(crate) type Line = (Option<usize>, String);
@@ -175,7 +178,8 @@ fn gap(
         return Some((key.line, indent));
     }
     let begins = |key: &Place| {
-        let before = line_of(lines, key.line).and_then(|line| Some(cut(line, 1, key.column)?.1.trim().is_empty()));
+        let before =
+            line_of(lines, key.line).and_then(|line| Some(cut(line, 1, key.column)?.1.trim().is_empty()));
         before.unwrap_or(false)
     };
     begins(first).then(|| (first.line - 1, indent))
@@ -195,9 +199,8 @@ fn removed(lines: &[Line], document: &Document, pointer: &str) -> Option<Vec<Lin
     let end = if is_block {
         let below = format!("{pointer}/");
         let inside = document.places.iter().filter(|(at, _)| at.starts_with(&below) && !at.ends_with('#'));
-        let leaves = inside.filter(|(at, _)| {
-            document.body.pointer(at).is_some_and(|it| !it.is_object() && !it.is_array())
-        });
+        let leaves = inside
+            .filter(|(at, _)| document.body.pointer(at).is_some_and(|it| !it.is_object() && !it.is_array()));
         leaves.map(|(_, place)| place.end_line).max()?
     } else {
         value.end_line

@@ -71,7 +71,9 @@ impl Scope {
                  was asked"
             ),
             _ if self.deferred > 0 => {
-                format!("Nothing that can be seen keeps the autoscalers from reading their metrics{with}{deferred}")
+                format!(
+                    "Nothing that can be seen keeps the autoscalers from reading their metrics{with}{deferred}"
+                )
             }
             _ => format!("The autoscalers will be able to read their metrics{with}"),
         }
@@ -91,9 +93,7 @@ impl Scope {
 const REASON: usize = 400;
 
 /// Every metric of every autoscaler, the worst autoscalers first.
-pub(super) fn metrics<'d>(
-    document: &'d Document<'_>,
-) -> Vec<(&'d Autoscaler<'d>, &'d MetricResult<'d>)> {
+pub(super) fn metrics<'d>(document: &'d Document<'_>) -> Vec<(&'d Autoscaler<'d>, &'d MetricResult<'d>)> {
     let mut hpas: Vec<&Autoscaler<'_>> = document.hpas.iter().collect();
     hpas.sort_by_key(|hpa| std::cmp::Reverse(rank(hpa.verdict)));
     hpas.into_iter().flat_map(|hpa| hpa.metrics.iter().map(move |metric| (hpa, metric))).collect()

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 
-use super::items::{Item, Kind, headline, items, subjects, verdict};
 use super::gate;
+use super::items::{Item, Kind, headline, items, subjects, verdict};
 use super::json::{Autoscaler, Document, MetricResult, Proof, Remedy, RootCause};
 use super::text::{clean, excerpt};
 use super::{place_name, same_cure, state_mark, state_word};

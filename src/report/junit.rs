@@ -2,8 +2,8 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite, XmlString};
 
-use super::items::{Item, Kind, items, subjects, verdict};
 use super::gate::{metrics, name, outcome, why};
+use super::items::{Item, Kind, items, subjects, verdict};
 use super::json::{Autoscaler, Check, Document, MetricResult};
 use super::text::{clean, excerpt, one_line};
 

@@ -141,8 +141,7 @@ fn autoscalers(text: &mut String, document: &Document<'_>) {
             _ => "➖",
         };
         let name = code(&gate::name(hpa));
-        let _ =
-            writeln!(text, "| {sign} | {name}{place} | {} {} | {why} |", metric.kind, code(metric.name));
+        let _ = writeln!(text, "| {sign} | {name}{place} | {} {} | {why} |", metric.kind, code(metric.name));
     }
     if all.len() > METRICS {
         let _ = writeln!(text, "\nAnd {} more.", all.len() - METRICS);

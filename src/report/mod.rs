@@ -14,10 +14,10 @@ mod hash;
 mod hostile;
 pub(crate) mod html;
 mod items;
-pub(crate) mod patch;
 pub(crate) mod json;
 pub(crate) mod junit;
 pub(crate) mod markdown;
+pub(crate) mod patch;
 #[cfg(test)]
 #[path = "../../tests/it/reading.rs"]
 mod reading;

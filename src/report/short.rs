@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::items::{Item, Kind, items, subjects, verdict};
 use super::gate::{metrics, name, why};
+use super::items::{Item, Kind, items, subjects, verdict};
 use super::json::Document;
 use super::text::one_line;
 
@@ -20,8 +20,13 @@ pub(crate) fn render(document: &Document<'_>) -> String {
             _ => String::new(),
         };
         let (word, why) = (metric.verdict, why(metric));
-        let line =
-            format!("metric {word} {}[{}] {} {}: {why}{place}", name(hpa), metric.index, metric.kind, metric.name);
+        let line = format!(
+            "metric {word} {}[{}] {} {}: {why}{place}",
+            name(hpa),
+            metric.index,
+            metric.kind,
+            metric.name
+        );
         text.push_str(&one_line(&line));
         text.push('\n');
     }

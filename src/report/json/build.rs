@@ -13,7 +13,7 @@ use super::{
     Symptom, Tool, Unexplained, Vantage,
 };
 use crate::exit::Exit;
-use crate::report::{Report, groups, patch, lacking, mode_name, severity_name, would_decide};
+use crate::report::{Report, groups, lacking, mode_name, patch, severity_name, would_decide};
 
 /// The document of a report.
 pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Document<'r> {
@@ -130,7 +130,7 @@ fn vantage(report: &Report) -> Vantage<'_> {
         kubelets_reached: (dialled > 0).then_some(answered > 0),
         kubelets_dialled: dialled,
         kubelets_answered: answered,
-        clock_offset_s: Some(cluster.clock_offset_s),
+        clock_offset_s: (!report.evidence.gate.offline).then_some(cluster.clock_offset_s),
     }
 }
 

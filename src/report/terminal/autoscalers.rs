@@ -28,7 +28,13 @@ pub(super) fn autoscalers(page: &mut Page, report: &Report) {
     }
     if verdicts.iter().flat_map(|it| &it.metrics).any(|it| it.verdict == MetricVerdict::Deferred) {
         let how = "metrics-preflight gate --live --wait 7m";
-        page.lead(2, 4, STRONG, "What only the deploy will show:", &format!("look again after it with `{how}`."));
+        page.lead(
+            2,
+            4,
+            STRONG,
+            "What only the deploy will show:",
+            &format!("look again after it with `{how}`."),
+        );
     }
     let Some(rest) = verdicts.get(SHOWN..).filter(|rest| !rest.is_empty()) else { return };
     let mut words = Vec::new();

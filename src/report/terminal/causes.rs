@@ -7,10 +7,10 @@ use checks::evidence::Evidence;
 
 use super::page::{BAD, FAINT, Page, STRONG, UNSURE};
 use super::words::{SHOWN, count, names, subjects};
-use crate::report::text::excerpt;
-use crate::report::patch::patches;
-use crate::report::{place_name, push, severity_name};
 use crate::manifest::snippet;
+use crate::report::patch::patches;
+use crate::report::text::excerpt;
+use crate::report::{place_name, push, severity_name};
 
 /// How much of a value is shown.
 const VALUE: usize = 300;
