@@ -40,11 +40,9 @@ pub(crate) fn cite(
     value: &str,
     expected: &str,
 ) -> Finding {
-    match plan.document.and_then(|index| evidence.gate.manifests.documents.get(index)) {
-        Some(document) => finding.cite_manifest(document, pointer, value, expected),
-        None => {
-            let path = format!("items[{}]{}", plan.name, pointer.replace('/', "."));
-            finding.cite(&evidence.gate.live, path, value, expected)
-        }
+    if let Some(document) = plan.document.and_then(|index| evidence.gate.manifests.documents.get(index)) {
+        return finding.cite_manifest(document, pointer, value, expected);
     }
+    let path = format!("items[{}]{}", plan.name, pointer.replace('/', "."));
+    finding.cite(&evidence.gate.live, path, value, expected)
 }
