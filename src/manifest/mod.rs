@@ -124,7 +124,7 @@ pub(crate) fn read(inputs: &[PathBuf], mut stdin: impl Read) -> Result<Reading, 
 }
 
 /// Reads one text as the named file. For what is not in a file.
-fn read_text(name: &str, text: &str) -> Reading {
+pub(crate) fn read_text(name: &str, text: &str) -> Reading {
     let mut reader = Reader::default();
     reader.file(name, text.as_bytes(), true);
     reader.reading

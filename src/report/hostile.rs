@@ -43,6 +43,7 @@ fn with_words(mut report: Report, word: &str) -> Report {
         for citation in &mut finding.citations {
             (citation.path, citation.value, citation.expected) =
                 (word.to_owned(), word.to_owned(), word.to_owned());
+            citation.place.iter_mut().for_each(|place| place.file = word.to_owned());
         }
     };
     let step = |step: &mut checks::check::Step| {
@@ -50,6 +51,24 @@ fn with_words(mut report: Report, word: &str) -> Report {
             *text = word.to_owned();
         }
     };
+    for plan in &mut report.evidence.gate.plans {
+        (plan.namespace, plan.name) = (words(), words());
+        for metric in &mut plan.spec.metrics {
+            metric.source = checks::plan::MetricRef::Resource { name: words() };
+        }
+    }
+    for document in &mut report.evidence.gate.manifests.documents {
+        document.place.file = words();
+    }
+    for reason in report
+        .diagnosis
+        .autoscalers
+        .iter_mut()
+        .flat_map(|it| &mut it.metrics)
+        .flat_map(|metric| &mut metric.reasons)
+    {
+        reason.detail = words();
+    }
     for cause in &mut report.diagnosis.root_causes {
         cause.findings.iter_mut().for_each(findings);
         cause.decide.iter_mut().for_each(step);
@@ -237,6 +256,9 @@ fn words() -> impl Strategy<Value = String> {
 /// The document of a report, with its first finding at a place in a file.
 fn document<'r>(report: &'r Report, file: &str) -> Document<'r> {
     let mut document = json::document(report, None);
+    for cause in &mut document.root_causes {
+        cause.patch = cause.patch.as_ref().map(|_| file.to_owned());
+    }
     if let Some(detail) = document.root_causes.first_mut().and_then(|cause| cause.details.first_mut()) {
         detail.place = Some(Place { file: file.to_owned(), line: 3, column: 7, end_line: None });
     }

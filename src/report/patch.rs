@@ -111,6 +111,16 @@ fn rows<'t>(old: &'t [String], new: &'t [Line], odd: Option<Odd>) -> Vec<Row<'t>
     rows
 }
 
+/// How many lines around a change are shown. Another document, such as a Secret, has no part in it. `patch` takes a
+/// hunk with less on one side for one at that end of the file, so where one side is cut short, the other is as well.
+fn around(before: &[Row<'_>], after: &[Row<'_>]) -> (usize, usize) {
+    let is_inside = |row: &&Row<'_>| !row.text.starts_with("---");
+    let above = before.iter().rev().take(CONTEXT).take_while(is_inside).count();
+    let below = after.iter().take(CONTEXT).take_while(is_inside).count();
+    let (is_cut_above, is_cut_below) = (above < CONTEXT.min(before.len()), below < CONTEXT.min(after.len()));
+    (if is_cut_below { above.min(below) } else { above }, if is_cut_above { below.min(above) } else { below })
+}
+
 /// The difference as `diff -u` writes it; empty where there is none.
 fn diff(file: &str, old: &[String], new: &[Line], odd: Option<Odd>) -> String {
     let rows = rows(old, new, odd);
@@ -124,10 +134,7 @@ fn diff(file: &str, old: &[String], new: &[Line], odd: Option<Odd>) -> String {
     let mut text = format!("--- {name}\n+++ {name}\n");
     for group in changed.chunk_by(|one, other| other - one <= 2 * CONTEXT) {
         let (first, last) = (group[0], group[group.len() - 1]);
-        // Another document, such as a Secret, has no part in it.
-        let is_inside = |row: &&Row<'_>| !row.text.starts_with("---");
-        let before = rows[..first].iter().rev().take(CONTEXT).take_while(is_inside).count();
-        let after = rows[last + 1..].iter().take(CONTEXT).take_while(is_inside).count();
+        let (before, after) = around(&rows[..first], &rows[last + 1..]);
         let count = |rows: &[Row<'_>], sign| rows.iter().filter(|row| row.sign != sign).count();
         let (from, to) = (first - before, last + after + 1);
         let range = |sign| {
@@ -143,4 +150,112 @@ fn diff(file: &str, old: &[String], new: &[Line], odd: Option<Odd>) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use checks::check::{Finding, Subject};
+    use serde_json::{Value, json};
+
+    use super::super::testing;
+    use super::*;
+    use crate::manifest::read_text;
+
+    const WEB: &str = "# The web.\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  replicas: 2 # two\n  \
+                       template:\n    spec:\n      containers:\n        - name: web\n          resources: {}\n        - name: \
+                       log\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n";
+
+    /// The patch that makes these changes to the first document of a file.
+    fn patch_of(file: &str, text: &str, changes: &[(&str, Option<Value>)]) -> Option<String> {
+        let manifests = read_text(file, text).manifests;
+        let mut cause = testing::gate().diagnosis.root_causes.remove(0);
+        let mut finding = Finding::new(Subject::cluster(), "");
+        for (pointer, value) in changes {
+            finding = finding.change(&manifests.documents[0], *pointer, value.clone());
+        }
+        cause.findings = vec![finding];
+        patches([&cause], &manifests).remove(0)
+    }
+
+    /// What `patch` makes of the text.
+    fn patched(text: &str, patch: &str) -> String {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("metrics-preflight-patch-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("a.yaml"), text).expect("a file");
+        let mut child = Command::new("patch")
+            .args(["-p0", "--fuzz=0"])
+            .current_dir(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("`patch` is installed");
+        let mut input = child.stdin.take().expect("its input");
+        std::io::Write::write_all(&mut input, patch.as_bytes()).expect("it reads");
+        drop(input);
+        assert!(child.wait().expect("it ends").success(), "{patch}");
+        let result = std::fs::read_to_string(folder.join("a.yaml")).expect("the file");
+        std::fs::remove_dir_all(&folder).expect("the folder goes");
+        result
+    }
+
+    #[test]
+    fn fields_are_written_added_and_removed() {
+        let changes = [
+            ("/spec/replicas", None),
+            ("/spec/template/spec/containers/0/resources/requests/cpu", Some(json!("100m"))),
+            ("/spec/template/spec/containers/1/resources/requests/cpu", Some(json!("100m"))),
+            ("/metadata/name", Some(json!("true"))),
+        ];
+        let patch = patch_of("a.yaml", WEB, &changes).expect("a patch");
+        let expected = WEB
+            .replace("  replicas: 2 # two\n", "")
+            .replace("resources: {}", "resources: {requests: {cpu: 100m}}")
+            .replace(
+                "name: log\n",
+                "name: log\n          resources:\n            requests:\n              cpu: 100m\n",
+            )
+            .replace("  name: web\nspec", "  name: \"true\"\nspec");
+        assert_eq!(patched(WEB, &patch), expected, "{patch}");
+        assert!(!patch.contains("Secret") && !patch.contains("---\n"), "{patch}");
+    }
+
+    #[test]
+    fn an_open_end_is_kept_or_closed() {
+        let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a";
+        let patch = patch_of("a.yaml", text, &[("/metadata/name", Some(json!("b")))]).expect("a patch");
+        assert_eq!(patched(text, &patch), "apiVersion: v1\nkind: Pod\nmetadata:\n  name: b\n");
+        let patch = patch_of("a.yaml", text, &[("/metadata/namespace", Some(json!("b")))]).expect("a patch");
+        assert_eq!(patched(text, &patch), format!("{text}\n  namespace: b\n"));
+        let patch = patch_of("a.yaml", text, &[("/kind", Some(json!("b")))]).expect("a patch");
+        assert_eq!(patched(text, &patch), text.replace("Pod", "b"));
+    }
+
+    #[test]
+    fn what_is_not_certain_is_left_in_words() {
+        let name = [("/metadata/name", Some(json!("b")))];
+        let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n";
+        assert!(patch_of("a.yaml", text, &name).is_some());
+        // The file is not one, or its name would say something else in a patch.
+        for file in ["-", "a\nb", "a\"b", " a", "a\\b", "a\u{1b}", "a\u{202e}", "/dev/null"] {
+            assert_eq!(patch_of(file, text, &name), None, "{file:?}");
+        }
+        // Its bytes are not known, or are not for a terminal.
+        for text in
+            [text.replace('\n', "\r\n"), format!("\u{feff}{text}"), text.replace("a\n", "a # \u{202e}\n")]
+        {
+            assert_eq!(patch_of("a.yaml", &text, &name), None, "{text:?}");
+        }
+        // The change would reach further than it is meant to, or not at all.
+        let anchored = "apiVersion: v1\nkind: Pod\nmetadata: &m\n  name: a\nspec: *m\n";
+        assert_eq!(patch_of("a.yaml", anchored, &name), None);
+        assert_eq!(patch_of("a.yaml", text, &[("/metadata/name/b", Some(json!("b")))]), None);
+        // All of a cure, or nothing of it.
+        assert_eq!(patch_of("a.yaml", text, &[("/kind", Some(json!("b"))), ("/spec", None)]), None);
+    }
 }

@@ -4,11 +4,12 @@ use checks::check::{
     Audience, Check, Decision, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step,
     Subject, Undecided, fail, no_remedies,
 };
-use checks::diagnosis::{Policy, diagnose};
+use checks::diagnosis::{AutoscalerVerdict, MetricOutcome, MetricVerdict, Policy, Reason, diagnose};
 use checks::evidence::{
     AccessReviews, Backend, Cluster, Distribution, Evidence, FrontProxy, Gate, Metrics, Mode, Need, Obs,
-    RequestSeen, ServerVersion, Why,
+    Plan, RequestSeen, ServerVersion, Why,
 };
+use checks::plan::{HpaSpec, MetricRef, MetricSpec, MetricTarget, ObjectRef};
 use jiff::Timestamp;
 
 use super::Report;
@@ -47,6 +48,66 @@ pub(crate) fn hostile() -> Report {
     report
 }
 
+/// A gate with every verdict on a metric, a proof with a place, and a cure that is a patch.
+pub(crate) fn gate() -> Report {
+    let mut report = report(const { &[API, SELF_SIGNED, LOGS_FORBIDDEN] });
+    let text = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata:\n  name: web\n  namespace: shop\n\
+                spec:\n  maxReplicas: \"10\"\n";
+    let manifests = crate::manifest::read_text("web.yaml", text).manifests;
+    let document = manifests.documents[0].clone();
+    let metric = |name: &str| MetricSpec {
+        pointer: "/spec/metrics/0".to_owned(),
+        source: MetricRef::Resource { name: name.to_owned() },
+        target: MetricTarget::default(),
+    };
+    let plan = |document: Option<usize>| Plan {
+        namespace: "shop".to_owned(),
+        name: "web".to_owned(),
+        document,
+        spec: HpaSpec {
+            target: ObjectRef::default(),
+            min: 1,
+            max: Some(10),
+            metrics: ["cpu", "memory", "queue", "latency"].map(metric).into(),
+        },
+        live: None,
+        target: unseen(Need::Kinds),
+        scale: unseen(Need::HpaTarget),
+        template: unseen(Need::Template),
+        pods: unseen(Need::HpaPods),
+        scale_permitted: unseen(Need::ControllerAccess),
+        metrics: Vec::new(),
+    };
+    let outcome = |verdict: MetricVerdict| MetricOutcome {
+        verdict,
+        reasons: if verdict == MetricVerdict::Pass {
+            Vec::new()
+        } else {
+            vec![Reason {
+                code: "MP909",
+                name: "hpa-container-missing",
+                detail: "there is no wbe".to_owned(),
+            }]
+        },
+    };
+    let all = [MetricVerdict::Pass, MetricVerdict::Deferred, MetricVerdict::Undecided, MetricVerdict::Fail];
+    report.diagnosis.autoscalers = [0, 1]
+        .map(|plan| AutoscalerVerdict {
+            plan,
+            verdict: MetricVerdict::Fail,
+            metrics: all.map(outcome).into(),
+        })
+        .into();
+    report.diagnosis.mode = Mode::Gate;
+    report.evidence.gate =
+        Gate { manifests, plans: vec![plan(Some(0)), plan(None)], offline: true, ..Gate::default() };
+    let cause = report.diagnosis.root_causes.first_mut().expect("a root cause");
+    let finding = cause.findings.remove(0);
+    let finding = finding.cite_manifest(&document, "/spec/maxReplicas", "\"10\"", "a whole number");
+    cause.findings.insert(0, finding.change(&document, "/spec/maxReplicas", Some(10.into())));
+    report
+}
+
 /// Every report, with the name of its snapshot.
 pub(crate) fn reports() -> Vec<(&'static str, Report)> {
     vec![
@@ -56,6 +117,7 @@ pub(crate) fn reports() -> Vec<(&'static str, Report)> {
         ("unexplained", unexplained()),
         ("panicked", panicked()),
         ("hostile", hostile()),
+        ("gate", gate()),
     ]
 }
 

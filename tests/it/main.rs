@@ -4,6 +4,7 @@ mod cli_contract;
 mod corpus;
 mod forgotten;
 mod formats;
+mod gate;
 mod gate_replay;
 mod generated;
 mod hostile;

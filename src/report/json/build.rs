@@ -130,7 +130,7 @@ fn vantage(report: &Report) -> Vantage<'_> {
         kubelets_reached: (dialled > 0).then_some(answered > 0),
         kubelets_dialled: dialled,
         kubelets_answered: answered,
-        clock_offset_s: Some(cluster.clock_offset_s),
+        clock_offset_s: (!report.evidence.gate.offline).then_some(cluster.clock_offset_s),
     }
 }
 

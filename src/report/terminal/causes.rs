@@ -101,18 +101,15 @@ pub(super) fn proof(page: &mut Page, indent: usize, findings: &[Finding], eviden
         let from = (citation.request, citation.place.as_ref());
         if last != Some(from) {
             let request = citation.request.and_then(|id| evidence.requests.get(id));
-            match citation.place.as_ref().filter(|_| request.is_none()) {
-                Some(place) => {
-                    page.para(indent + 2, &excerpt(&place.to_string(), VALUE));
-                    let room = page.width().saturating_sub(indent + 4);
-                    for line in snippet(&evidence.gate.manifests, place, room) {
-                        page.verbatim(indent + 4, &line);
-                    }
+            if let Some(place) = citation.place.as_ref().filter(|_| request.is_none()) {
+                page.para(indent + 2, &excerpt(&place.to_string(), VALUE));
+                let room = page.width().saturating_sub(indent + 4);
+                for line in snippet(&evidence.gate.manifests, place, room) {
+                    page.verbatim(indent + 4, &line);
                 }
-                None => {
-                    let request = request.map_or("no request can show this", |seen| seen.request.as_str());
-                    page.para(indent + 2, &excerpt(request, VALUE));
-                }
+            } else {
+                let request = request.map_or("no request can show this", |seen| seen.request.as_str());
+                page.para(indent + 2, &excerpt(request, VALUE));
             }
         }
         last = Some(from);

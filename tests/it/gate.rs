@@ -1,0 +1,218 @@
+//! The gate on the manifests of the corpus: the table and the document as they were read and found good, the places of
+//! findings in every format, and patches that cure what they are for.
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::program::{Scratch, code, command, document, run};
+use crate::reading::{FORMATS, read};
+use crate::tree::{read as text_of, root};
+
+fn gate(file: &str, format: &str) -> Output {
+    command(&["gate", "--offline", "-o", format, "-f", &format!("tests/corpus/{file}")])
+        .current_dir(root())
+        .output()
+        .expect("the program starts")
+}
+
+fn stdout(output: Output) -> String {
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Faults with and without a patch, an open question, a warning, and nothing wrong.
+const SHOWN: [&str; 6] = [
+    "container-name-typo",
+    "max-missing",
+    "request-missing-in-one-container",
+    "replicas-in-deployment",
+    "clean-limits-only",
+    "v2beta1",
+];
+
+#[test]
+fn reports_on_the_corpus() {
+    for name in SHOWN {
+        let table = without_time(&stdout(gate(&format!("{name}.yaml"), "table")));
+        insta::assert_snapshot!(format!("gate_{name}_table"), table);
+        let mut json: Value =
+            serde_json::from_str(&stdout(gate(&format!("{name}.yaml"), "json"))).expect("JSON");
+        let fields = json.as_object_mut().expect("a document");
+        // What every check came to and the links of the chain are in the snapshots of recordings already.
+        for field in ["taken_at", "checks", "chain"] {
+            fields.remove(field);
+        }
+        let json = serde_json::to_string_pretty(&json).expect("JSON");
+        insta::assert_snapshot!(format!("gate_{name}_json"), json);
+    }
+}
+
+/// The table without the time of the run, which stands before `UTC`.
+fn without_time(table: &str) -> String {
+    let end = table.find(" UTC").expect("a time");
+    format!("{}TIME{}", &table[..end - "2026-11-21 08:00:00".len()], &table[end..])
+}
+
+#[test]
+fn a_table_fits_eighty_columns() {
+    for name in SHOWN {
+        let table = stdout(gate(&format!("{name}.yaml"), "table"));
+        for line in table.lines() {
+            let is_verbatim = line.contains("kubectl ");
+            assert!(is_verbatim || line.chars().count() <= 80, "{name}: {line}");
+        }
+        assert!(!table.contains("no request can show this"), "{name}: {table}");
+    }
+}
+
+/// Files, codes, and the lines that the truth about the corpus says are at fault.
+const PLACES: [(&str, &str, u64); 6] = [
+    ("container-name-typo.yaml", "MP909", 47),
+    ("replicas-in-deployment.yaml", "MP914", 8),
+    ("resource-name-gpu.yaml", "MP908", 47),
+    ("field-misspelt.yaml", "MP906", 49),
+    ("v2beta1.yaml", "MP905", 31),
+    ("min-equals-max.yaml", "MP915", 42),
+];
+
+#[test]
+fn findings_stand_on_their_lines_in_every_format() {
+    let truth: Value = serde_json::from_str(&text_of(&root().join("tests/corpus/truth.json"))).expect("JSON");
+    for (file, code, line) in PLACES {
+        let entry = truth["files"].as_array().expect("files").iter().find(|entry| entry["file"] == file);
+        let faults = entry.expect("an entry")["faults"].as_array().expect("faults");
+        assert!(faults.iter().any(|fault| fault["line"] == line), "{file}: the truth has another line");
+
+        let path = format!("tests/corpus/{file}");
+        let sarif: Value = serde_json::from_str(&stdout(gate(file, "sarif"))).expect("SARIF");
+        let results = sarif["runs"][0]["results"].as_array().expect("results");
+        let result = results.iter().find(|it| it["ruleId"] == code).expect("a result of the rule");
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], path, "{file}");
+        assert_eq!(place["region"]["startLine"], line, "{file}");
+
+        let annotations = stdout(gate(file, "github"));
+        let expected = format!("file={path},line={line},");
+        assert!(annotations.lines().any(|it| it.contains(&expected) && it.contains(code)), "{annotations}");
+
+        let gitlab: Value = serde_json::from_str(&stdout(gate(file, "gitlab"))).expect("JSON");
+        let entries = gitlab.as_array().expect("entries");
+        let entry =
+            entries.iter().find(|it| it["check_name"].as_str().is_some_and(|name| name.contains(code)));
+        let location = &entry.unwrap_or_else(|| panic!("{file}: {gitlab:#}"))["location"];
+        assert_eq!(location["path"], path);
+        assert_eq!(location["lines"]["begin"], line, "{file}");
+    }
+}
+
+#[test]
+fn every_format_agrees_with_the_gate() {
+    for name in SHOWN {
+        let file = format!("{name}.yaml");
+        let exit = i64::from(code(&gate(&file, "json")));
+        let json: Value = serde_json::from_str(&stdout(gate(&file, "json"))).expect("JSON");
+        let verdict = json["verdict"].as_str().expect("a verdict");
+        for format in FORMATS {
+            let output = gate(&file, format);
+            assert_eq!(i64::from(code(&output)), exit, "{name} {format}");
+            let text = stdout(output);
+            let said = read(format, &text).unwrap_or_else(|error| panic!("{name} {format}: {error}\n{text}"));
+            said.agrees(verdict, exit).unwrap_or_else(|error| panic!("{name} {format}: {error}\n{text}"));
+        }
+        let junit = stdout(gate(&file, "junit"));
+        let parsed = roxmltree::Document::parse(&junit).expect("XML");
+        let metrics = json["hpas"].as_array().expect("a list");
+        let metrics: usize = metrics.iter().map(|hpa| hpa["metrics"].as_array().map_or(0, Vec::len)).sum();
+        let suite =
+            parsed.descendants().find(|node| node.attribute("name") == Some("hpas")).expect("a suite");
+        assert_eq!(suite.attribute("tests"), Some(metrics.to_string().as_str()), "{name}");
+    }
+}
+
+/// Files whose cure is a patch, and the code that goes with it.
+const CURED: [(&str, &str); 12] = [
+    ("container-name-typo.yaml", "MP909"),
+    ("field-misspelt.yaml", "MP906"),
+    ("keda-cpu-only-min-zero.yaml", "MP918"),
+    ("object-metric-described-object-wrong-group.yaml", "MP921"),
+    ("object-type-value-with-averagevalue.yaml", "MP908"),
+    ("replicas-in-deployment.yaml", "MP914"),
+    ("requests-zero.yaml", "MP901"),
+    ("scale-up-disabled.yaml", "MP915"),
+    ("string-instead-of-integer.yaml", "MP906"),
+    ("target-group-extensions.yaml", "MP910"),
+    ("v2beta1.yaml", "MP905"),
+    ("v2beta1-fields-in-v2.yaml", "MP906"),
+];
+
+#[test]
+fn a_patch_cures_what_it_is_for() {
+    let codes = |document: &Value| -> Vec<String> {
+        let causes = document["root_causes"].as_array().expect("root causes");
+        causes.iter().map(|cause| cause["code"].as_str().expect("a code").to_owned()).collect()
+    };
+    for (file, wrong) in CURED {
+        let scratch = Scratch::new();
+        scratch.file("a b.yaml", &text_of(&root().join("tests/corpus").join(file)));
+        let look = || {
+            let output = command(&["gate", "--offline", "-o", "json", "-f", "a b.yaml"])
+                .current_dir(scratch.path(""))
+                .output();
+            document(&output.expect("the program starts"))
+        };
+        let before = look();
+        assert!(codes(&before).iter().any(|code| code == wrong), "{file}: {before:#}");
+        let patches: String = before["root_causes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["patch"].as_str())
+            .collect();
+        let mut child = Command::new("patch")
+            .args(["-p0", "--fuzz=0"])
+            .current_dir(scratch.path(""))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("`patch` is installed");
+        let mut input = child.stdin.take().expect("its input");
+        std::io::Write::write_all(&mut input, patches.as_bytes()).expect("it reads");
+        drop(input);
+        assert!(child.wait().expect("it ends").success(), "{file}: {patches}");
+        let after = look();
+        assert_eq!(codes(&after), Vec::<String>::new(), "{file}: {patches}");
+        assert_eq!(after["verdict"], "pass", "{file}");
+    }
+}
+
+#[test]
+fn standard_input_has_no_patch() {
+    let text = text_of(&root().join("tests/corpus/v2beta1.yaml"));
+    let mut child = command(&["gate", "--offline", "-o", "json", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut input = child.stdin.take().expect("its input");
+    std::io::Write::write_all(&mut input, text.as_bytes()).expect("it reads");
+    drop(input);
+    let document = document(&child.wait_with_output().expect("it ends"));
+    assert_eq!(document["root_causes"][0]["code"], "MP905");
+    assert_eq!(document["root_causes"][0]["patch"], Value::Null);
+}
+
+#[test]
+fn the_headline_says_what_was_asked() {
+    let scratch = Scratch::new();
+    let deployment = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: ConfigMap\n\
+                      metadata: {name: b}\n";
+    let none = scratch.file("none.yaml", deployment);
+    let table = stdout(run(&["gate", "--offline", "-f", &none]));
+    assert!(table.starts_with("There is no HorizontalPodAutoscaler to judge in 2 objects.\n"), "{table}");
+    let table = stdout(gate("clean-limits-only.yaml", "table"));
+    let first: Vec<&str> = table.lines().take(2).collect();
+    let expected =
+        "Nothing in the manifests keeps the autoscalers from reading their metrics; no cluster was asked.";
+    assert_eq!(first.join(" "), expected);
+    assert!(!table.contains("version unknown") && !table.contains("context"), "{table}");
+}
