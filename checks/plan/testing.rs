@@ -18,7 +18,7 @@ pub(crate) fn offline(objects: &[Value]) -> Evidence {
         objects.iter().enumerate().map(|(index, object)| document(index, object)).collect();
     let plans = documents.iter().enumerate().filter(|(_, it)| it.kind == "HorizontalPodAutoscaler");
     let plans = plans.map(|(index, it)| plan(index, it)).collect();
-    let manifests = Manifests { documents, problems: Vec::new(), files: BTreeMap::new() };
+    let manifests = Manifests { documents, ..Manifests::default() };
     Evidence {
         gate: Gate { manifests, namespace: "shop".to_owned(), offline: true, plans, ..Gate::default() },
         ..unseen(Mode::Gate)
