@@ -114,9 +114,12 @@ fn rows<'t>(old: &'t [String], new: &'t [Line], odd: Option<Odd>) -> Vec<Row<'t>
 /// How many lines around a change are shown. Another document, such as a Secret, has no part in it. `patch` takes a
 /// hunk with less on one side for one at that end of the file, so where one side is cut short, the other is as well.
 fn around(before: &[Row<'_>], after: &[Row<'_>]) -> (usize, usize) {
-    let is_inside = |row: &&Row<'_>| !row.text.starts_with("---");
-    let above = before.iter().rev().take(CONTEXT).take_while(is_inside).count();
-    let below = after.iter().take(CONTEXT).take_while(is_inside).count();
+    // The separator itself tells nothing, and without any line around it a change could end up elsewhere.
+    let own = |rows: &mut dyn Iterator<Item = &Row<'_>>| {
+        let rows: Vec<bool> = rows.take(CONTEXT).map(|row| row.text.starts_with("---")).collect();
+        rows.iter().position(|is_separator| *is_separator).map_or(rows.len(), |at| at + 1)
+    };
+    let (above, below) = (own(&mut before.iter().rev()), own(&mut after.iter()));
     let (is_cut_above, is_cut_below) = (above < CONTEXT.min(before.len()), below < CONTEXT.min(after.len()));
     (if is_cut_below { above.min(below) } else { above }, if is_cut_above { below.min(above) } else { below })
 }
@@ -222,7 +225,7 @@ mod tests {
             )
             .replace("  name: web\nspec", "  name: \"true\"\nspec");
         assert_eq!(patched(WEB, &patch), expected, "{patch}");
-        assert!(!patch.contains("Secret") && !patch.contains("---\n"), "{patch}");
+        assert!(!patch.contains("Secret") && !patch.contains("apiVersion: v1\n"), "{patch}");
     }
 
     #[test]

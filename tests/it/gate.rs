@@ -32,9 +32,14 @@ const SHOWN: [&str; 6] = [
 
 #[test]
 fn reports_on_the_corpus() {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("snapshots/gate");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let _guard = settings.bind_to_scope();
     for name in SHOWN {
         let table = without_time(&stdout(gate(&format!("{name}.yaml"), "table")));
-        insta::assert_snapshot!(format!("gate_{name}_table"), table);
+        insta::assert_snapshot!(format!("{name}.table"), table);
         let mut json: Value =
             serde_json::from_str(&stdout(gate(&format!("{name}.yaml"), "json"))).expect("JSON");
         let fields = json.as_object_mut().expect("a document");
@@ -43,7 +48,7 @@ fn reports_on_the_corpus() {
             fields.remove(field);
         }
         let json = serde_json::to_string_pretty(&json).expect("JSON");
-        insta::assert_snapshot!(format!("gate_{name}_json"), json);
+        insta::assert_snapshot!(format!("{name}.json"), json);
     }
 }
 
