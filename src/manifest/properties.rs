@@ -147,9 +147,10 @@ proptest! {
 
     #[test]
     fn the_text_at_a_place_is_the_value(text in manifest()) {
-        let text = text.trim_start_matches('\u{feff}');
-        let lines: Vec<&str> = super::pieces::lines(text).collect();
-        for document in tree::read(text, At { line: 1, column: 1 }, &mut Memory::new()).documents {
+        // The parser takes a byte order mark at the beginning of any line of a document's head for none of its columns.
+        let text = text.replace('\u{feff}', "");
+        let lines: Vec<&str> = super::pieces::lines(&text).collect();
+        for document in tree::read(&text, At { line: 1, column: 1 }, &mut Memory::new()).documents {
             let mut found = Vec::new();
             scalars(&document, &mut found);
             for (value, start, end) in found.into_iter().filter(|(_, start, end)| start.line == end.line && start != end) {
@@ -161,7 +162,9 @@ proptest! {
                     continue;
                 }
                 let again = scalar::resolve(&shown);
-                prop_assert!(again.as_ref() == Ok(value) || value.as_str() == Some(&shown), "{:?} {:?}", shown, value);
+                // A block ends with a line break, which stands at no place of its own.
+                let words = value.as_str().map(|words| words.strip_suffix('\n').unwrap_or(words));
+                prop_assert!(again.as_ref() == Ok(value) || words == Some(&shown), "{:?} {:?}", shown, value);
             }
         }
     }
