@@ -17,6 +17,7 @@ mod open;
 mod output;
 mod rule_files;
 mod rules;
+mod settings;
 
 use std::path::PathBuf;
 use std::time::Duration;
