@@ -68,8 +68,12 @@ impl Judgement {
         see: impl FnOnce(&Settings) -> Result<Seen, Failure>,
     ) -> Exit {
         let config = self.settings.file();
-        let others: [Named<'_>; 3] =
-            [("--replay", replay), ("--record", self.record.as_deref()), ("--config", config.as_deref())];
+        let others: [Named<'_>; 4] = [
+            ("--replay", replay),
+            ("--record", self.record.as_deref()),
+            ("--config", config.as_deref()),
+            ("--baseline", self.settings.baseline.as_deref()),
+        ];
         let outputs = Outputs::new(&self.output, &others);
         let result = bug::caught(|| {
             outputs.check()?;
@@ -78,13 +82,13 @@ impl Judgement {
                 return Err(Failure::new(Kind::Usage, failure)
                     .hint("Name a file, or use `metrics-preflight capture -o -`."));
             }
-            if let (Some(record), Some(config)) = (&self.record, &config)
-                && files::are_same(record, config)
-            {
-                let text = format!("--record would overwrite the configuration, {}", config.display());
-                return Err(Failure::new(Kind::Usage, text).hint("Name another file for the recording."));
+            for read in [&config, &self.settings.baseline].into_iter().flatten() {
+                if self.record.as_ref().is_some_and(|record| files::are_same(record, read)) {
+                    let text = format!("--record would overwrite {}, which is read", read.display());
+                    return Err(Failure::new(Kind::Usage, text).hint("Name another file for the recording."));
+                }
             }
-            let settings = self.settings.load(config.as_deref(), ui)?;
+            let settings = self.settings.load(config.as_deref(), mode_name(mode), ui)?;
             self.report(see(&settings)?, &settings, &outputs, ui)
         });
         match result {
@@ -178,7 +182,7 @@ pub(super) fn refused(args: &[String], failure: &Failure) {
     let wanted: Vec<Output> =
         output::values(args, "--output", Some("-o")).filter_map(|value| Output::parse(value).ok()).collect();
     let path = |name| output::values(args, name, None).next().map(Path::new);
-    let others = ["--replay", "--record", "--config"].map(|name| (name, path(name)));
+    let others = ["--replay", "--record", "--config", "--baseline"].map(|name| (name, path(name)));
     let has = |word: &str| args.iter().any(|arg| arg == word);
     let mode = match () {
         () if has("gate") => Mode::Gate,
@@ -225,6 +229,8 @@ async fn seen(args: &CheckArgs, global: &Global, settings: &Settings, ui: Ui) ->
         options,
         policy: settings.policy,
         rules,
+        waivers: settings.config.waivers.clone(),
+        baseline: settings.baseline.clone(),
         allow_undecided: settings.allow_undecided,
         wait: args.wait,
     };

@@ -145,6 +145,8 @@ async fn seen(
         options,
         policy: settings.policy,
         rules: Rules::default(),
+        waivers: settings.config.waivers.clone(),
+        baseline: settings.baseline.clone(),
         allow_undecided: settings.allow_undecided,
         wait: args.wait,
     };

@@ -1,5 +1,6 @@
 //! The command line, one file a subcommand. The doc comments are the help text.
 
+mod baseline;
 mod bug;
 mod capture;
 mod check;

@@ -6,6 +6,7 @@ use checks::check::Severity;
 use checks::diagnosis::Policy;
 use clap::{Args, ValueEnum};
 
+use super::baseline::{self, Baseline};
 use super::failure::{Failure, Kind};
 use crate::config::{self, Config};
 use crate::ui::Ui;
@@ -46,6 +47,9 @@ pub(super) struct SettingArgs {
     /// Read no configuration file
     #[arg(long)]
     no_config: bool,
+    /// Fail on what is new only: on no finding of this earlier report, which `-o json` wrote
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -65,6 +69,8 @@ pub(super) struct Settings {
     pub(super) allow_undecided: bool,
     /// The configuration file, for what has no flag here.
     pub(super) config: Config,
+    /// What was known before.
+    pub(super) baseline: Option<Baseline>,
 }
 
 impl SettingArgs {
@@ -74,7 +80,7 @@ impl SettingArgs {
     }
 
     /// Reads the file, and puts flags and environment before it. What the file sets is told.
-    pub(super) fn load(&self, file: Option<&Path>, ui: Ui) -> Result<Settings, Failure> {
+    pub(super) fn load(&self, file: Option<&Path>, mode: &str, ui: Ui) -> Result<Settings, Failure> {
         let config = match file {
             Some(path) => read(path)?,
             None => Config::default(),
@@ -93,7 +99,8 @@ impl SettingArgs {
             strict: self.strict.or(config.strict).unwrap_or(false),
         };
         let allow_undecided = self.allow_undecided.or(config.allow_undecided).unwrap_or(false);
-        Ok(Settings { policy, allow_undecided, config })
+        let baseline = self.baseline.as_deref().map(|path| baseline::read(path, mode)).transpose()?;
+        Ok(Settings { policy, allow_undecided, config, baseline })
     }
 }
 

@@ -32,6 +32,32 @@ pub(super) struct File {
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub(super) rules: Vec<Spanned<String>>,
+    /// Findings that do not count until a day.
+    #[serde(default)]
+    pub(super) waivers: Vec<Waiver>,
+}
+
+/// A finding that somebody has decided to live with for a while. Reports show it all the same.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct Waiver {
+    /// The code of the check, such as `MP501`.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(super) code: Spanned<String>,
+    /// What the finding is about, as reports print it: `Node node1`, `Service kube-system/metrics-server`, `cluster`.
+    /// A `*` at the end stands for any rest.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(super) subject: Spanned<String>,
+    /// Why it may stay.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(super) reason: Spanned<String>,
+    /// Who answers for it.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub(super) owner: Spanned<String>,
+    /// The last day on which it holds, in UTC.
+    #[cfg_attr(test, schemars(with = "String", extend("format" = "date")))]
+    pub(super) expires: Spanned<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -3,12 +3,14 @@
 mod file;
 #[cfg(test)]
 mod tests;
+mod waivers;
 
 use std::fs;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use checks::check::Severity;
+use checks::diagnosis::Waiver;
 use checks::rules::{Problem, yaml};
 use serde_saphyr::Spanned;
 
@@ -41,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) target_minor: Option<u32>,
     /// Files of rules.
     pub(crate) rules: Vec<PathBuf>,
+    /// Findings that do not count until a day.
+    pub(crate) waivers: Vec<Waiver>,
 }
 
 /// The file to read: the one that was named, or the one of the usual name if it is there.
@@ -102,6 +106,7 @@ fn parse(name: &str, text: &str, folder: &Path) -> Result<Config, Vec<Problem>> 
             Err(why) => problems.push(Problem::of(name, text, value, why)),
         }
     }
+    let waivers = waivers::read(name, text, &file.waivers, &mut problems);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -121,6 +126,7 @@ fn parse(name: &str, text: &str, folder: &Path) -> Result<Config, Vec<Problem>> 
         namespace: namespace.map(|value| value.value.clone()),
         target_minor,
         rules,
+        waivers,
     })
 }
 
@@ -173,6 +179,11 @@ impl Config {
             word("kubelets", kubelets.map(str::to_owned)),
             word("namespace", self.namespace.clone()),
             word("targetVersion", self.target_minor.map(|minor| format!("1.{minor}"))),
+            match self.waivers.len() {
+                0 => None,
+                1 => Some("1 waiver".to_owned()),
+                number => Some(format!("{number} waivers")),
+            },
             word("rules", (!rules.is_empty()).then(|| rules.join(", "))),
         ]
         .into_iter()

@@ -76,6 +76,32 @@ fn what_a_stranger_may_not_name_has_no_key() {
     }
 }
 
+#[test]
+fn a_waiver_says_everything() {
+    let whole = "version: 1\nwaivers:\n  - code: MP501\n    subject: Node n*\n    reason: they go\n    owner: ops\n    \
+                 expires: 2027-01-31\n";
+    let config = parsed(whole).expect("it can be used");
+    assert_eq!((config.waivers[0].place.line, config.waivers[0].place.column), (3, 11));
+    assert_eq!(config.waivers[0].expires.to_string(), "2027-01-31");
+    assert_eq!(config.settings(), ["1 waiver"]);
+    for line in whole.lines().skip(3) {
+        assert!(refused(&whole.replace(&format!("{line}\n"), "")).contains("missing field"), "{line}");
+    }
+    for (from, to, word) in [
+        ("MP501", "MP591", "no such check"),
+        ("MP501", "MP091", "no such check"),
+        ("Node n*", "'*'", "write the kind"),
+        ("Node n*", "Node*", "write the kind"),
+        ("Node n*", "Node n*1", "write the kind"),
+        ("they go", "' '", "needs a text"),
+        ("2027-01-31", "2027-02-31", "give a day"),
+        ("2027-01-31", "never", "give a day"),
+    ] {
+        assert!(refused(&whole.replace(from, to)).contains(word), "{to}");
+    }
+    assert!(parsed(&whole.replace("MP501", "ORG-1").replace("Node n*", "cluster")).is_ok());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_does_not_lead_out() {

@@ -7,6 +7,7 @@ use checks::diagnosis::{self, Diagnosis};
 use checks::evidence::Evidence;
 use serde::Serialize;
 
+use super::excused;
 use super::{
     Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Group, Link, MetricReason,
     MetricResult, Open, Permission, Place, Policy, Proof, Remedy, Requests, RootCause, Step, Subject,
@@ -30,10 +31,12 @@ pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
         policy: Some(Policy { fail_on: severity_name(report.policy.fail_on), strict: report.policy.strict }),
         error: error.cloned(),
         chain: Hop::ALL.iter().map(|hop| link(*hop, diagnosis)).collect(),
-        root_causes: report.root_causes().map(|cause| root_cause(cause, evidence)).collect(),
-        unexplained: diagnosis.unexplained.iter().map(|it| unexplained(it, evidence)).collect(),
+        root_causes: report.root_causes().map(|cause| root_cause(cause, report)).collect(),
+        unexplained: diagnosis.unexplained.iter().map(|it| unexplained(it, report)).collect(),
         checks: diagnosis.checks.iter().map(check).collect(),
         undecided: diagnosis.undecided.iter().map(open).collect(),
+        waivers: excused::waivers(&diagnosis.excused),
+        baseline: excused::baseline(diagnosis),
         hpas: diagnosis.autoscalers.iter().map(|verdict| autoscaler(verdict, evidence)).collect(),
         requests: requests(evidence),
         ..empty(mode_name(diagnosis.mode), report.exit)
@@ -63,6 +66,8 @@ fn empty(mode: &'static str, exit: Exit) -> Document<'static> {
         checks: Vec::new(),
         undecided: Vec::new(),
         hpas: Vec::new(),
+        waivers: Vec::new(),
+        baseline: None,
         requests: Requests::default(),
     }
 }
@@ -124,7 +129,9 @@ fn vantage(report: &Report) -> Vantage<'_> {
     }
 }
 
-fn root_cause<'r>(cause: &'r diagnosis::RootCause, evidence: &'r Evidence) -> RootCause<'r> {
+fn root_cause<'r>(cause: &'r diagnosis::RootCause, report: &'r Report) -> RootCause<'r> {
+    let evidence = &report.evidence;
+    let excuses = &report.diagnosis.excused;
     RootCause {
         code: cause.check.0.code,
         name: cause.check.0.name,
@@ -138,6 +145,11 @@ fn root_cause<'r>(cause: &'r diagnosis::RootCause, evidence: &'r Evidence) -> Ro
         title: cause.check.0.title,
         hop: cause.check.hop.name(),
         subjects: cause.findings.iter().map(|finding| subject(&finding.subject)).collect(),
+        excused: cause
+            .findings
+            .iter()
+            .filter_map(|finding| excused::excuse(excuses, cause.check.0.code, &finding.subject))
+            .collect(),
         details: cause.findings.iter().map(detail).collect(),
         evidence: cause.findings.iter().flat_map(|finding| proofs(finding, evidence)).collect(),
         explains: cause.explains.iter().map(symptom).collect(),
@@ -164,7 +176,7 @@ fn proofs<'r>(finding: &'r Finding, evidence: &'r Evidence) -> impl Iterator<Ite
     })
 }
 
-fn place(place: &checks::evidence::Place) -> Place {
+pub(super) fn place(place: &checks::evidence::Place) -> Place {
     Place {
         file: place.file.clone(),
         line: place.line,
@@ -187,7 +199,7 @@ fn symptom(symptom: &diagnosis::Symptom) -> Symptom<'_> {
     }
 }
 
-fn unexplained<'r>(it: &'r diagnosis::Unexplained, evidence: &'r Evidence) -> Unexplained<'r> {
+fn unexplained<'r>(it: &'r diagnosis::Unexplained, report: &'r Report) -> Unexplained<'r> {
     Unexplained {
         code: it.check.0.code,
         name: it.check.0.name,
@@ -197,7 +209,8 @@ fn unexplained<'r>(it: &'r diagnosis::Unexplained, evidence: &'r Evidence) -> Un
         subject: subject(&it.finding.subject),
         detail: &it.finding.detail,
         place: place_of(&it.finding),
-        evidence: proofs(&it.finding, evidence).collect(),
+        evidence: proofs(&it.finding, &report.evidence).collect(),
+        excused: excused::excuse(&report.diagnosis.excused, it.check.0.code, &it.finding.subject),
         could_be: &it.could_be,
     }
 }
@@ -250,7 +263,7 @@ fn open(open: &diagnosis::OpenQuestion) -> Open<'_> {
     }
 }
 
-fn subject(subject: &check::Subject) -> Subject<'_> {
+pub(super) fn subject(subject: &check::Subject) -> Subject<'_> {
     Subject {
         kind: &subject.kind,
         namespace: (!subject.namespace.is_empty()).then_some(&subject.namespace),
