@@ -2,6 +2,7 @@
 
 mod cli;
 mod collect;
+mod config;
 mod exit;
 #[cfg(test)]
 mod laws;

@@ -7,6 +7,9 @@
 mod autoscalers;
 mod explain;
 mod verdict;
+mod waivers;
+#[cfg(test)]
+mod waivers_tests;
 
 use crate::check::{
     Certainty, Check, Finding, Hop, Kind, Outcome, Remedy, Severity, Step, Subject, Undecided,
@@ -17,6 +20,7 @@ use crate::rules::{Rule, Rules, View};
 pub use autoscalers::{AutoscalerVerdict, MetricOutcome, MetricVerdict, Reason};
 pub(crate) use verdict::fresh_s;
 pub use verdict::{Policy, Verdict};
+pub use waivers::{EXPIRED, Excused, UNUSED, Waiver, WaiverState};
 
 /// What is wrong with the pipeline, and what could not be decided.
 #[derive(Clone, Debug)]
@@ -35,6 +39,8 @@ pub struct Diagnosis {
     pub undecided: Vec<OpenQuestion>,
     /// For a gate: what becomes of every autoscaler.
     pub autoscalers: Vec<AutoscalerVerdict>,
+    /// What the verdict does not count: see [`Diagnosis::excuse`].
+    pub excused: Excused,
 }
 
 /// A fault to cure.
@@ -163,6 +169,7 @@ pub fn diagnose_with(
         unexplained: judged.unexplained,
         checks: reports,
         undecided,
+        excused: Excused::default(),
     }
 }
 

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-use super::problem::Problem;
-
 /// What `apiVersion` has to say.
 pub const API_VERSION: &str = "metrics-preflight/v1alpha1";
 
@@ -221,26 +219,4 @@ impl Rule {
         let all = [&self.when, &self.fails, &self.pass, &self.detail];
         all.into_iter().flatten().map(|expression| expression.value.len()).sum()
     }
-}
-
-/// Reads a file. Anchors and aliases are not needed, and not taken.
-pub(super) fn read(name: &str, text: &str) -> Result<File, Problem> {
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_events: 50_000,
-            max_nodes: 25_000,
-            max_depth: 24,
-            flow_nesting_limit: 24,
-            max_aliases: 0,
-            max_anchors: 0,
-            max_documents: 1,
-        },
-        with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let location = error.location();
-        let message: String = error.without_snippet().to_string().chars().take(400).collect();
-        let place = location.map(|location| (location.line(), location.column()));
-        Problem::at(name, text, place, message.replace('\n', " "))
-    })
 }

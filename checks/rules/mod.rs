@@ -27,6 +27,7 @@ mod tests;
 mod types;
 mod value;
 mod view;
+pub mod yaml;
 
 use std::collections::BTreeMap;
 
@@ -104,7 +105,7 @@ fn load(files: &[Text]) -> Result<Rules, Vec<Problem>> {
             problems.push(Problem::of_file(&text.name, format!("it has more than {LARGEST_FILE} bytes")));
             continue;
         }
-        let file = match file::read(&text.name, &text.text) {
+        let file = match yaml::read::<file::File>(&text.name, &text.text) {
             Ok(file) => file,
             Err(problem) => {
                 problems.push(problem);

@@ -41,7 +41,8 @@ impl Problem {
     }
 
     /// A problem at a line and a column, both from 1.
-    pub(super) fn at(file: &str, text: &str, place: Option<(u64, u64)>, message: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn at(file: &str, text: &str, place: Option<(u64, u64)>, message: impl Into<String>) -> Self {
         let Some((line, column)) = place.filter(|(line, _)| *line > 0) else {
             return Self::of_file(file, message);
         };
@@ -54,7 +55,8 @@ impl Problem {
     }
 
     /// A problem of a value.
-    pub(super) fn of<T>(file: &str, text: &str, value: &Spanned<T>, message: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn of<T>(file: &str, text: &str, value: &Spanned<T>, message: impl Into<String>) -> Self {
         let place = value.referenced;
         Self::at(file, text, Some((place.line(), place.column())), message)
     }

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use checks::check::Severity;
-use checks::diagnosis::Policy;
 use checks::evidence::Mode;
 use clap::{Args, ValueEnum};
 
@@ -14,6 +12,7 @@ use super::look::Seen;
 use super::observe::{self, Wanted};
 use super::output::{Named, Output, OutputParser, Outputs};
 use super::rules::RuleArgs;
+use super::settings::{SettingArgs, Settings};
 use super::{bug, duration, files, look, open, output};
 use crate::collect::{CollectOptions, KubeletLook};
 use crate::exit::Exit;
@@ -46,15 +45,8 @@ pub(super) struct CheckArgs {
 /// What counts as a failure, and where the result goes; of `check` and `gate` alike.
 #[derive(Debug, Args)]
 pub(super) struct Judgement {
-    /// The least severity that fails
-    #[arg(long, value_name = "SEVERITY", default_value = "error")]
-    fail_on: FailOn,
-    /// Let every open question leave the verdict undecided
-    #[arg(long)]
-    strict: bool,
-    /// Exit with 0 instead of 3 when the verdict is undecided
-    #[arg(long)]
-    pub(super) allow_undecided: bool,
+    #[command(flatten)]
+    settings: SettingArgs,
     /// How to write the report, and where: `-o table -o junit=report.xml`
     ///
     /// May be given several times. Without a file a format goes to standard output, which holds one of them; when
@@ -67,23 +59,21 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    pub(super) fn policy(&self) -> Policy {
-        let fail_on = match self.fail_on {
-            FailOn::Error => Severity::Error,
-            FailOn::Warning => Severity::Warning,
-        };
-        Policy { fail_on, strict: self.strict }
-    }
-
     /// Looks, and reports what was seen or why nothing was. `replay` is a file that no report may overwrite.
     pub(super) fn run(
         &self,
         ui: Ui,
         mode: Mode,
         replay: Option<&Path>,
-        see: impl FnOnce() -> Result<Seen, Failure>,
+        see: impl FnOnce(&Settings) -> Result<Seen, Failure>,
     ) -> Exit {
-        let others: [Named<'_>; 2] = [("--replay", replay), ("--record", self.record.as_deref())];
+        let config = self.settings.file();
+        let others: [Named<'_>; 4] = [
+            ("--replay", replay),
+            ("--record", self.record.as_deref()),
+            ("--config", config.as_deref()),
+            ("--baseline", self.settings.baseline.as_deref()),
+        ];
         let outputs = Outputs::new(&self.output, &others);
         let result = bug::caught(|| {
             outputs.check()?;
@@ -92,7 +82,14 @@ impl Judgement {
                 return Err(Failure::new(Kind::Usage, failure)
                     .hint("Name a file, or use `metrics-preflight capture -o -`."));
             }
-            self.report(see()?, &outputs, ui)
+            for read in [&config, &self.settings.baseline].into_iter().flatten() {
+                if self.record.as_ref().is_some_and(|record| files::are_same(record, read)) {
+                    let text = format!("--record would overwrite {}, which is read", read.display());
+                    return Err(Failure::new(Kind::Usage, text).hint("Name another file for the recording."));
+                }
+            }
+            let settings = self.settings.load(config.as_deref(), mode_name(mode), ui)?;
+            self.report(see(&settings)?, &settings, &outputs, ui)
         });
         match result {
             Ok(exit) => exit,
@@ -101,7 +98,7 @@ impl Judgement {
     }
 
     /// Prints the report and writes the recording.
-    fn report(&self, seen: Seen, outputs: &Outputs, ui: Ui) -> Result<Exit, Failure> {
+    fn report(&self, seen: Seen, settings: &Settings, outputs: &Outputs, ui: Ui) -> Result<Exit, Failure> {
         let connection = seen.source.connection();
         let (context, server) = (connection.context.clone(), connection.server.clone());
         if let Some(path) = &self.record {
@@ -110,12 +107,12 @@ impl Judgement {
         let exit = if seen.interrupted {
             Exit::Interrupted
         } else {
-            Exit::of(&seen.diagnosis, self.allow_undecided)
+            Exit::of(&seen.diagnosis, settings.allow_undecided)
         };
         let report = Report {
             diagnosis: seen.diagnosis,
             evidence: seen.evidence,
-            policy: self.policy(),
+            policy: settings.policy,
             context,
             server: Some(server).filter(|server| !server.is_empty()),
             exit,
@@ -161,14 +158,6 @@ impl Scope {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum FailOn {
-    /// What is broken now, or open to anyone on the network
-    Error,
-    /// Also what works but is unsafe or going to break
-    Warning,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kubelets {
     Auto,
     Always,
@@ -177,10 +166,10 @@ enum Kubelets {
 
 pub(super) fn run(args: &CheckArgs, global: &Global, ui: Ui) -> Exit {
     let asked = if args.before_install { Mode::BeforeInstall } else { Mode::Installed };
-    args.judgement.run(ui, asked, args.replay.as_deref(), || {
+    args.judgement.run(ui, asked, args.replay.as_deref(), |settings| {
         refuse_contradictions(args, global)?;
         let runtime = runtime()?;
-        let seen = runtime.block_on(seen(args, global, ui));
+        let seen = runtime.block_on(seen(args, global, settings, ui));
         // A plugin or a resolver that hangs must not hold up the report.
         runtime.shutdown_background();
         seen
@@ -193,7 +182,7 @@ pub(super) fn refused(args: &[String], failure: &Failure) {
     let wanted: Vec<Output> =
         output::values(args, "--output", Some("-o")).filter_map(|value| Output::parse(value).ok()).collect();
     let path = |name| output::values(args, name, None).next().map(Path::new);
-    let others = [("--replay", path("--replay")), ("--record", path("--record"))];
+    let others = ["--replay", "--record", "--config", "--baseline"].map(|name| (name, path(name)));
     let has = |word: &str| args.iter().any(|arg| arg == word);
     let mode = match () {
         () if has("gate") => Mode::Gate,
@@ -234,17 +223,24 @@ fn refuse_contradictions(args: &CheckArgs, global: &Global) -> Result<(), Failur
     }
 }
 
-async fn seen(args: &CheckArgs, global: &Global, ui: Ui) -> Result<Seen, Failure> {
-    let rules = args.rules.load()?;
+async fn seen(args: &CheckArgs, global: &Global, settings: &Settings, ui: Ui) -> Result<Seen, Failure> {
+    let rules = args.rules.load_with(&settings.config.rules)?;
     let wanted = |options| Wanted {
         options,
-        policy: args.judgement.policy(),
+        policy: settings.policy,
         rules,
-        allow_undecided: args.judgement.allow_undecided,
+        waivers: settings.config.waivers.clone(),
+        baseline: settings.baseline.clone(),
+        allow_undecided: settings.allow_undecided,
         wait: args.wait,
     };
     let Some(path) = &args.replay else {
-        let options = args.scope.options(args.before_install);
+        let mut options = args.scope.options(args.before_install);
+        let config = &settings.config;
+        options.namespace = options.namespace.or_else(|| config.namespace.clone());
+        if let (None, Some(kubelets)) = (args.scope.kubelets, config.kubelets) {
+            options.kubelets = kubelets;
+        }
         return observe::live(&wanted(options), global, ui).await;
     };
     let (source, header) = open::recording(path)?;

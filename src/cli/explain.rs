@@ -3,6 +3,7 @@
 use clap::Args;
 
 use checks::check::Check;
+use checks::diagnosis::{EXPIRED, UNUSED};
 
 use super::failure::{Failure, Kind, no_output};
 use super::rules::RuleArgs;
@@ -28,7 +29,9 @@ pub(super) fn run(args: &ExplainArgs, ui: Ui) -> Exit {
 }
 
 fn print(args: &ExplainArgs, ui: Ui) -> Result<(), Failure> {
-    let checks = args.rules.checks()?;
+    let mut checks = args.rules.checks()?;
+    // Findings about waivers come from no check of the pipeline.
+    checks.extend([EXPIRED, UNUSED]);
     let wanted = args.check.trim();
     let found = checks
         .iter()

@@ -13,6 +13,7 @@ use super::check::{Judgement, runtime};
 use super::failure::{Failure, Kind};
 use super::look::Seen;
 use super::observe::{self, Wanted};
+use super::settings::Settings;
 use super::{Global, duration, look, open};
 use crate::collect::{CollectOptions, GateInput, KubeletLook};
 use crate::exit::Exit;
@@ -63,17 +64,15 @@ const EXAMPLES: &str = "Examples:
 
 /// The minor number of a version of Kubernetes 1.
 fn minor(text: &str) -> Result<u32, String> {
-    let rest = text.strip_prefix('v').unwrap_or(text).strip_prefix("1.");
-    let number = rest.and_then(|rest| rest.split('.').next()?.parse().ok());
-    number.ok_or_else(|| "give a version such as 1.34".to_owned())
+    crate::config::minor(text).ok_or_else(|| "give a version such as 1.34".to_owned())
 }
 
 pub(super) fn run(args: &GateArgs, global: &Global, ui: Ui) -> Exit {
-    args.judgement.run(ui, Mode::Gate, args.replay.as_deref(), || {
+    args.judgement.run(ui, Mode::Gate, args.replay.as_deref(), |settings| {
         refuse_contradictions(args, global)?;
         let manifests = manifests(args, ui)?;
         let runtime = runtime()?;
-        let seen = runtime.block_on(seen(args, global, manifests, ui));
+        let seen = runtime.block_on(seen(args, global, manifests, settings, ui));
         runtime.shutdown_background();
         let seen = seen?;
         let gate = &seen.evidence.gate;
@@ -149,25 +148,34 @@ fn manifests(args: &GateArgs, ui: Ui) -> Result<Manifests, Failure> {
     Ok(reading.manifests)
 }
 
-async fn seen(args: &GateArgs, global: &Global, manifests: Manifests, ui: Ui) -> Result<Seen, Failure> {
+async fn seen(
+    args: &GateArgs,
+    global: &Global,
+    manifests: Manifests,
+    settings: &Settings,
+    ui: Ui,
+) -> Result<Seen, Failure> {
+    let namespace = args.namespace.clone().or_else(|| settings.config.namespace.clone());
     let options = CollectOptions {
         mode: Mode::Gate,
-        namespace: args.namespace.clone(),
+        namespace: namespace.clone(),
         kubelets: KubeletLook::Auto,
         all_nodes: false,
         gate: Some(GateInput {
             manifests,
-            namespace: args.namespace.clone(),
+            namespace,
             live: args.live,
             offline: args.offline,
-            target_minor: args.target_version,
+            target_minor: args.target_version.or(settings.config.target_minor),
         }),
     };
     let wanted = Wanted {
         options,
-        policy: args.judgement.policy(),
+        policy: settings.policy,
         rules: Rules::default(),
-        allow_undecided: args.judgement.allow_undecided,
+        waivers: settings.config.waivers.clone(),
+        baseline: settings.baseline.clone(),
+        allow_undecided: settings.allow_undecided,
         wait: args.wait,
     };
     if args.offline {

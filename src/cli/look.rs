@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use checks::diagnosis::{Diagnosis, Policy, diagnose_with};
+use checks::diagnosis::{Diagnosis, Policy, Waiver, diagnose_with};
 use checks::evidence::{Evidence, Mode};
 use checks::rules::Rules;
 
+use super::baseline::Baseline;
 use super::failure::{Failure, Kind};
 use super::interrupt::Interrupt;
 use super::open;
@@ -40,6 +41,10 @@ pub(super) struct Judge<'r> {
     pub(super) policy: Policy,
     /// The rules of the user, behind the checks.
     pub(super) rules: &'r Rules,
+    /// What does not count for a while.
+    pub(super) waivers: &'r [Waiver],
+    /// What was known before.
+    pub(super) baseline: Option<&'r Baseline>,
 }
 
 /// Looks once.
@@ -51,7 +56,9 @@ pub(super) async fn look(
     ui: Ui,
 ) -> Result<Seen, Failure> {
     let (source, evidence, interrupted) = gather(source, options, stop, ui).await?;
-    let diagnosis = diagnose_with(super::catalogue(), judge.rules, &evidence, judge.policy);
+    let mut diagnosis = diagnose_with(super::catalogue(), judge.rules, &evidence, judge.policy);
+    let known = judge.baseline.map(|baseline| baseline.findings.clone());
+    diagnosis.excuse(judge.waivers, known, evidence.taken_at, judge.policy);
     Ok(Seen { source, evidence, diagnosis, arguments: arguments(options), interrupted })
 }
 

@@ -1,5 +1,6 @@
 //! The command line, one file a subcommand. The doc comments are the help text.
 
+mod baseline;
 mod bug;
 mod capture;
 mod check;
@@ -17,6 +18,7 @@ mod open;
 mod output;
 mod rule_files;
 mod rules;
+mod settings;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use checks::diagnosis::Policy;
+use checks::diagnosis::{Policy, Waiver};
 use checks::rules::Rules;
 use tokio::time::Instant;
 
 use super::Global;
+use super::baseline::Baseline;
 use super::failure::{Failure, Kind};
 use super::interrupt::Interrupt;
 use super::look::{Judge, Seen, interrupted, look};
@@ -27,6 +28,10 @@ pub(super) struct Wanted {
     pub(super) policy: Policy,
     /// The user's own checks.
     pub(super) rules: Rules,
+    /// What does not count for a while.
+    pub(super) waivers: Vec<Waiver>,
+    /// What was known before.
+    pub(super) baseline: Option<Baseline>,
     /// Whether an undecided verdict is good enough.
     pub(super) allow_undecided: bool,
     /// Look again until nothing is found or this time is up.
@@ -35,7 +40,12 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn judge(&self) -> Judge<'_> {
-        Judge { policy: self.policy, rules: &self.rules }
+        Judge {
+            policy: self.policy,
+            rules: &self.rules,
+            waivers: &self.waivers,
+            baseline: self.baseline.as_ref(),
+        }
     }
 
     /// Whether looking again could come to something better. What only the deploy can show has not been seen yet.

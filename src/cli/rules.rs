@@ -29,6 +29,11 @@ impl RuleArgs {
         load(&self.paths)
     }
 
+    /// The rules, and behind them those of these files and directories.
+    pub(super) fn load_with(&self, more: &[PathBuf]) -> Result<Rules, Failure> {
+        load(&[&self.paths, more].concat())
+    }
+
     /// The checks of the program and behind them the rules.
     pub(super) fn checks(&self) -> Result<Vec<Check>, Failure> {
         let rules = self.load()?;

@@ -15,6 +15,7 @@ pub(super) fn fingerprint(item: &Item<'_>) -> String {
         Kind::Unexplained => "unexplained",
         Kind::Lost => "lost",
         Kind::Open => "open",
+        Kind::Waiver => "waiver",
     };
     let mut parts = vec![kind, item.code, item.name];
     if let Some(place) = item.place {
@@ -22,6 +23,9 @@ pub(super) fn fingerprint(item: &Item<'_>) -> String {
         for subject in &item.subjects {
             parts.extend([subject.kind, subject.namespace.unwrap_or_default(), subject.name]);
         }
+    }
+    if item.kind == Kind::Waiver {
+        parts.extend(item.details.iter().map(String::as_str));
     }
     let mut context = Context::new(&SHA256);
     for part in parts {

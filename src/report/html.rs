@@ -101,6 +101,10 @@ impl<'d> Page<'d> {
         self.items.iter().filter(|item| item.kind == Kind::Lost).collect()
     }
 
+    fn waivers(&self) -> Vec<&'d Item<'d>> {
+        self.items.iter().filter(|item| item.kind == Kind::Waiver).collect()
+    }
+
     fn open(&self, rests: bool) -> Vec<&'d Item<'d>> {
         self.items.iter().filter(|item| item.kind == Kind::Open && item.rests == rests).collect()
     }

@@ -2,8 +2,10 @@
 //!
 //! The exit code is not 0 exactly when one of the entries fails; a test holds every format to that.
 
+use std::fmt::Write as _;
+
 use super::gate::Scope;
-use super::json::{Document, Open, Place, RootCause, Subject, Unexplained};
+use super::json::{Document, Excuse, Open, Place, RootCause, Subject, Unexplained, Waiver};
 use super::push;
 use super::text::excerpt;
 
@@ -28,6 +30,8 @@ pub(super) enum Kind {
     Lost,
     /// An open question.
     Open,
+    /// A waiver that holds.
+    Waiver,
 }
 
 /// A thing to act on.
@@ -52,6 +56,8 @@ pub(super) struct Item<'d> {
     pub(super) details: Vec<String>,
     /// Where it stands in a file.
     pub(super) place: Option<&'d Place>,
+    /// Why the exit code does not count any of it.
+    pub(super) excused: Vec<&'d str>,
     /// What to do about it.
     pub(super) advice: Option<&'d str>,
 }
@@ -70,6 +76,7 @@ pub(super) fn items<'d>(document: &'d Document<'_>) -> Vec<Item<'d>> {
         subjects: Vec::new(),
         details: Vec::new(),
         place: None,
+        excused: Vec::new(),
         advice: error.hint.as_deref(),
     }));
     items.extend(document.root_causes.iter().flat_map(|cause| root_cause(document, cause)));
@@ -86,10 +93,12 @@ pub(super) fn items<'d>(document: &'d Document<'_>) -> Vec<Item<'d>> {
             subjects: Vec::new(),
             details: vec![excerpt(check.panic?, DETAIL)],
             place: None,
+            excused: Vec::new(),
             advice: Some("Please report it, with a recording (`metrics-preflight capture`)."),
         })
     }));
     items.extend(open(document));
+    items.extend(waivers(document));
     items
 }
 
@@ -106,18 +115,26 @@ fn root_cause<'d>(document: &'d Document<'_>, cause: &'d RootCause<'_>) -> Vec<I
         push(&mut places, detail.place.as_ref(), detail);
     }
     let advice = cause.remedies.first().map(|remedy| remedy.title);
-    let entries = places.into_iter().map(|(place, found)| Item {
-        kind: Kind::Cause,
-        code: cause.code,
-        name: cause.name,
-        severity: cause.severity,
-        fails: fails(document, cause.severity),
-        rests: false,
-        title: cause.title,
-        subjects: found.iter().map(|detail| &detail.subject).collect(),
-        details: distinct(found.iter().map(|detail| detail.detail)),
-        place,
-        advice,
+    let why = |subject: &Subject<'_>| cause.excused.iter().find(|it| it.subject == *subject);
+    let entries = places.into_iter().map(|(place, found)| {
+        let excuses: Vec<&Excuse<'_>> = found.iter().filter_map(|detail| why(&detail.subject)).collect();
+        let counts = excuses.len() < found.len();
+        let mut details = distinct(found.iter().map(|detail| detail.detail));
+        details.extend(distinct_excuses(&excuses));
+        Item {
+            kind: Kind::Cause,
+            code: cause.code,
+            name: cause.name,
+            severity: if counts { cause.severity } else { "info" },
+            fails: counts && fails(document, cause.severity),
+            rests: false,
+            title: cause.title,
+            subjects: found.iter().map(|detail| &detail.subject).collect(),
+            details,
+            place,
+            excused: if counts { Vec::new() } else { whys(&excuses) },
+            advice,
+        }
     });
     entries.collect()
 }
@@ -127,19 +144,80 @@ fn unexplained<'d>(document: &'d Document<'_>) -> impl Iterator<Item = Item<'d>>
     for symptom in &document.unexplained {
         push(&mut groups, (symptom.code, symptom.place.as_ref()), symptom);
     }
-    groups.into_iter().map(|((code, place), found)| Item {
-        kind: Kind::Unexplained,
-        code,
-        name: found[0].name,
-        severity: found[0].severity,
-        fails: fails(document, found[0].severity),
+    groups.into_iter().map(|((code, place), found)| {
+        let excuses: Vec<&Excuse<'_>> = found.iter().filter_map(|symptom| symptom.excused.as_ref()).collect();
+        let counts = excuses.len() < found.len();
+        let mut details = distinct(found.iter().map(|symptom| symptom.detail));
+        details.extend(distinct_excuses(&excuses));
+        Item {
+            kind: Kind::Unexplained,
+            code,
+            name: found[0].name,
+            severity: if counts { found[0].severity } else { "info" },
+            fails: counts && fails(document, found[0].severity),
+            rests: false,
+            title: found[0].title,
+            subjects: found.iter().map(|symptom| &symptom.subject).collect(),
+            details,
+            place,
+            excused: if counts { Vec::new() } else { whys(&excuses) },
+            advice: None,
+        }
+    })
+}
+
+/// The reasons, each once.
+fn whys<'d>(excuses: &[&'d Excuse<'d>]) -> Vec<&'d str> {
+    let mut whys: Vec<&str> = excuses.iter().map(|it| it.why.as_str()).collect();
+    whys.dedup();
+    whys
+}
+
+/// What is not counted, subject by subject, as facts of an entry.
+fn distinct_excuses(excuses: &[&Excuse<'_>]) -> Vec<String> {
+    let mut by_why: Vec<(&str, Vec<&Subject<'_>>)> = Vec::new();
+    for it in excuses {
+        push(&mut by_why, it.why.as_str(), &it.subject);
+    }
+    let lines = by_why.iter().take(SHOWN);
+    lines
+        .map(|(why, about)| excerpt(&format!("not counted for {}: {why}", subjects(about)), 2 * DETAIL))
+        .collect()
+}
+
+/// A waiver that holds is told each time, whether it has anything to do or not.
+fn waivers<'d>(document: &'d Document<'_>) -> impl Iterator<Item = Item<'d>> {
+    document.waivers.iter().filter(|waiver| waiver.state != "expired").map(|waiver| Item {
+        kind: Kind::Waiver,
+        code: waiver.code,
+        name: "waiver",
+        severity: "info",
+        fails: false,
         rests: false,
-        title: found[0].title,
-        subjects: found.iter().map(|symptom| &symptom.subject).collect(),
-        details: distinct(found.iter().map(|symptom| symptom.detail)),
-        place,
+        title: if waiver.state == "unused" {
+            "A waiver is in force, and what it names was not found"
+        } else {
+            "A waiver is in force"
+        },
+        subjects: Vec::new(),
+        details: vec![waiver_sentence(waiver)],
+        place: Some(&waiver.place),
+        excused: Vec::new(),
         advice: None,
     })
+}
+
+/// `MP501 Node node1, until 2027-01-31, by ops: they go`.
+fn waiver_sentence(waiver: &Waiver<'_>) -> String {
+    let Waiver { code, subject, expires, owner, reason, .. } = waiver;
+    excerpt(&format!("{code} {subject}, until {expires}, by {owner}: {reason}"), 2 * DETAIL)
+}
+
+/// Whether anything that was found is not counted.
+fn has_excused(document: &Document<'_>) -> bool {
+    let threshold = |severity: &str| fails(document, severity);
+    document.root_causes.iter().any(|it| !it.excused.is_empty() && threshold(it.severity))
+        || document.unexplained.iter().any(|it| it.excused.is_some() && threshold(it.severity))
 }
 
 /// The open questions of a check are one entry, those that the verdict rests on apart from the others.
@@ -161,6 +239,7 @@ fn open<'d>(document: &'d Document<'_>) -> impl Iterator<Item = Item<'d>> {
         subjects: found.iter().map(|open| &open.subject).collect(),
         details: distinct(found.iter().map(|open| open.reason.as_str())),
         place: None,
+        excused: Vec::new(),
         advice: found.iter().find_map(|open| open.would_decide.as_deref()),
     })
 }
@@ -246,6 +325,10 @@ pub(super) fn headline(document: &Document<'_>) -> String {
     let errors = || document.root_causes.iter().filter(|cause| cause.severity == "error");
     let symptom = document.unexplained.iter().any(|symptom| fails(document, symptom.severity));
     match document.verdict {
+        Some("pass") if has_excused(document) => "Passed: what was found is waived or known".to_owned(),
+        Some("undecided") if has_excused(document) => {
+            "Undecided: what was found is waived or known".to_owned()
+        }
         Some("pass") => works.to_owned(),
         Some("fail") if symptom || errors().any(|cause| cause.class != "hazard") => broken.to_owned(),
         Some("fail") if errors().next().is_some() => {
@@ -308,6 +391,10 @@ pub(super) fn verdict(document: &Document<'_>) -> String {
             .collect();
         if !found.is_empty() {
             text = format!("{text}: {}", found.join(", "));
+        }
+        if let Some(baseline) = &document.baseline {
+            let _ =
+                write!(text, "; baseline: {} known, {} not found again", baseline.known, baseline.gone.len());
         }
     }
     text

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 mod build;
+mod excused;
 #[cfg(test)]
 mod schema;
 
@@ -54,6 +55,12 @@ pub(crate) struct Document<'r> {
     pub(super) gate: Option<Gate>,
     /// What becomes of every autoscaler that the gate was asked about; empty for other questions.
     pub(super) hpas: Vec<Autoscaler<'r>>,
+    /// Every waiver of the configuration; missing when there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) waivers: Vec<Waiver<'r>>,
+    /// What the baseline comes to; missing without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) baseline: Option<Baseline<'r>>,
     /// What the look took.
     pub(super) requests: Requests,
 }
@@ -188,6 +195,9 @@ pub(super) struct RootCause<'r> {
     pub(super) hop: &'static str,
     /// What has the fault.
     pub(super) subjects: Vec<Subject<'r>>,
+    /// The subjects that the exit code does not count, and why; missing when it counts all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) excused: Vec<Excuse<'r>>,
     /// The facts, subject by subject.
     pub(super) details: Vec<Detail<'r>>,
     /// The proof.
@@ -203,7 +213,7 @@ pub(super) struct RootCause<'r> {
 }
 
 /// Something in the cluster.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Subject<'r> {
     /// Its kind, such as `Node` or `Cluster`.
@@ -285,8 +295,67 @@ pub(super) struct Unexplained<'r> {
     pub(super) place: Option<Place>,
     /// The proof.
     pub(super) evidence: Vec<Proof<'r>>,
+    /// Why the exit code does not count it; missing when it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) excused: Option<Excuse<'r>>,
     /// The names of the undecided checks that could explain it.
     pub(super) could_be: &'r [&'static str],
+}
+
+/// Why the exit code does not count a finding.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Excuse<'r> {
+    /// What has the fault.
+    pub(super) subject: Subject<'r>,
+    /// The waiver in force that names it: an index into `waivers`; null without one.
+    pub(super) waiver: Option<usize>,
+    /// Whether the baseline has it.
+    pub(super) known: bool,
+    /// The same as a sentence.
+    pub(super) why: String,
+}
+
+/// A decision to live with a finding until a day.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Waiver<'r> {
+    /// The code of the check.
+    pub(super) code: &'r str,
+    /// The subject; a `*` at the end stands for any rest.
+    pub(super) subject: &'r str,
+    /// Why it may stay.
+    pub(super) reason: &'r str,
+    /// Who answers for it.
+    pub(super) owner: &'r str,
+    /// The last day on which it holds, in UTC.
+    #[cfg_attr(test, schemars(extend("format" = "date")))]
+    pub(super) expires: String,
+    /// `in-force`; `unused` where it holds and what it names was not found; `expired` where it has no effect.
+    #[cfg_attr(test, schemars(extend("enum" = ["in-force", "unused", "expired"])))]
+    pub(super) state: &'static str,
+    /// Where it is written.
+    pub(super) place: Place,
+}
+
+/// What became of the findings of an earlier report.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Baseline<'r> {
+    /// How many findings of the baseline were found again.
+    pub(super) known: usize,
+    /// What the baseline has and this run did not find. It may be gone, or not have been seen.
+    pub(super) gone: Vec<Gone<'r>>,
+}
+
+/// A finding of the baseline that was not found again.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Gone<'r> {
+    /// The code of the check.
+    pub(super) code: &'r str,
+    /// What it was about.
+    pub(super) subject: Subject<'r>,
 }
 
 /// One way to cure a fault.

@@ -65,7 +65,9 @@ fn run(document: &Document<'_>, items: &[Item<'_>]) -> TestSuite {
     };
     let mut case = TestCase::new(title, status);
     case.set_classname("metrics-preflight.run");
-    case.set_system_out(text(&verdict(document)));
+    let waivers = items.iter().filter(|item| item.kind == Kind::Waiver).map(Item::sentence);
+    let lines: Vec<String> = std::iter::once(verdict(document)).chain(waivers).collect();
+    case.set_system_out(text(&lines.join("\n")));
     let mut suite = TestSuite::new("run");
     let taken_at = document.taken_at.map(|time| time.to_string());
     for (name, value) in [
@@ -139,7 +141,7 @@ fn status(document: &Document<'_>, check: &Check<'_>, own: &[&Item<'_>]) -> Test
             Kind::Cause => first.severity,
             Kind::Unexplained => "unexplained",
             Kind::Open => "undecided",
-            Kind::Lost | Kind::Run => "bug",
+            Kind::Lost | Kind::Run | Kind::Waiver => "bug",
         };
         let bodies: Vec<String> = failing.iter().map(|item| body(item)).collect();
         return broken(kind, what, &first.sentence(), &bodies.join("\n\n"));

@@ -49,6 +49,7 @@ pub(crate) fn render(document: &Document<'_>) -> String {
         let text = format!("### A bug in this program\n\n{}\n\n", prose(&item.sentence()));
         parts.push(Part { text, spare: 0 });
     }
+    parts.push(Part { text: waivers(&items), spare: 0 });
     parts.push(Part { text: open(document, &items), spare: 0 });
     fit(parts)
 }
@@ -289,6 +290,19 @@ fn unexplained(symptom: &Unexplained<'_>) -> String {
         let _ = writeln!(text, "It could be, if it could be seen: {}.\n", names.join(", "));
     }
     text.push_str(&proof(&symptom.evidence));
+    text
+}
+
+fn waivers(items: &[Item<'_>]) -> String {
+    let waivers: Vec<&Item<'_>> = items.iter().filter(|item| item.kind == Kind::Waiver).collect();
+    if waivers.is_empty() {
+        return String::new();
+    }
+    let mut text = "### Waivers in force\n\n".to_owned();
+    for item in waivers {
+        let _ = writeln!(text, "- {}", prose(&item.details.join("; ")));
+    }
+    text.push('\n');
     text
 }
 

@@ -14,7 +14,8 @@ use super::json::{Check, Document, Place, Subject};
 use super::text::{clean, one_line};
 use model::{
     Artifact, Configuration, Descriptor, Driver, Fingerprints, Invocation, Location, Log, Logical, Message,
-    Multiformat, Notification, Physical, Properties, Region, Rule, RuleProperties, Run, SarifResult, Tool,
+    Multiformat, Notification, Physical, Properties, Region, Rule, RuleProperties, Run, SarifResult,
+    Suppression, Tool,
 };
 
 /// How many subjects of a result become logical locations: more of them nobody reads.
@@ -100,6 +101,11 @@ fn result(item: &Item<'_>, checks: &[Check<'_>]) -> SarifResult {
         message: Message { text: clean(&message).into_owned() },
         locations: [location(item)],
         partial_fingerprints: Fingerprints { finding: fingerprint(item) },
+        suppressions: item
+            .excused
+            .iter()
+            .map(|why| Suppression { kind: "external", justification: clean(why).into_owned() })
+            .collect(),
     }
 }
 

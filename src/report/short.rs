@@ -42,6 +42,7 @@ fn line(item: &Item<'_>) -> String {
         Kind::Unexplained => "unexplained",
         Kind::Lost => "bug",
         Kind::Open => "undecided",
+        Kind::Waiver => "waiver",
     };
     let mut line = word.to_owned();
     for part in [item.code, item.name, &subjects(&item.subjects)] {

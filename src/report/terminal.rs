@@ -3,6 +3,7 @@
 mod autoscalers;
 mod causes;
 mod chain;
+mod excused;
 mod headline;
 mod page;
 mod questions;
@@ -29,12 +30,13 @@ pub(crate) fn render(report: &Report, width: usize) -> String {
     }
     if !quiet(report) {
         let causes: Vec<_> = report.root_causes().collect();
-        causes::root_causes(&mut page, &causes, &report.evidence);
+        causes::root_causes(&mut page, &causes, report);
         questions::unexplained(&mut page, report);
         questions::panics(&mut page, report);
         questions::open(&mut page, report);
         causes::notes(&mut page, report.notes());
     }
+    excused::excused(&mut page, report);
     page.gap();
     page.styled(0, FAINT, &counts(report));
     page.finish()

@@ -1,6 +1,7 @@
 //! The built program and the repository around it, from outside.
 
 mod cli_contract;
+mod config;
 mod corpus;
 mod forgotten;
 mod formats;

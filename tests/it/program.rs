@@ -72,6 +72,9 @@ pub(crate) fn command(args: &[&str]) -> Command {
         "CLICOLOR_FORCE",
         "TERM",
         "COLUMNS",
+        "METRICS_PREFLIGHT_FAIL_ON",
+        "METRICS_PREFLIGHT_STRICT",
+        "METRICS_PREFLIGHT_ALLOW_UNDECIDED",
     ] {
         command.env_remove(name);
     }

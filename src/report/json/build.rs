@@ -7,6 +7,7 @@ use checks::diagnosis::{self, Diagnosis};
 use checks::evidence::{Evidence, Mode};
 use serde::Serialize;
 
+use super::excused;
 use super::{
     Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Gate, Group, Link, MetricReason,
     MetricResult, Open, Permission, Place, Policy, Proof, Remedy, Requests, RootCause, Step, Subject,
@@ -32,9 +33,9 @@ pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
         chain: Hop::ALL.iter().map(|hop| link(*hop, diagnosis)).collect(),
         root_causes: (report.root_causes())
             .zip(patch::patches(report.root_causes(), &evidence.gate.manifests))
-            .map(|(cause, patch)| root_cause(cause, patch, evidence))
+            .map(|(cause, patch)| root_cause(cause, patch, report))
             .collect(),
-        unexplained: diagnosis.unexplained.iter().map(|it| unexplained(it, evidence)).collect(),
+        unexplained: diagnosis.unexplained.iter().map(|it| unexplained(it, report)).collect(),
         checks: diagnosis.checks.iter().map(check).collect(),
         undecided: diagnosis.undecided.iter().map(|it| open(it, report)).collect(),
         gate: (diagnosis.mode == Mode::Gate).then_some(Gate {
@@ -43,6 +44,8 @@ pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
             target_minor: evidence.gate.target_minor,
             pipeline: evidence.gate.pipeline,
         }),
+        waivers: excused::waivers(&diagnosis.excused),
+        baseline: excused::baseline(diagnosis),
         hpas: diagnosis.autoscalers.iter().map(|verdict| autoscaler(verdict, evidence)).collect(),
         requests: requests(evidence),
         ..empty(mode_name(diagnosis.mode), report.exit)
@@ -73,6 +76,8 @@ fn empty(mode: &'static str, exit: Exit) -> Document<'static> {
         undecided: Vec::new(),
         gate: None,
         hpas: Vec::new(),
+        waivers: Vec::new(),
+        baseline: None,
         requests: Requests::default(),
     }
 }
@@ -137,8 +142,10 @@ fn vantage(report: &Report) -> Vantage<'_> {
 fn root_cause<'r>(
     cause: &'r diagnosis::RootCause,
     patch: Option<String>,
-    evidence: &'r Evidence,
+    report: &'r Report,
 ) -> RootCause<'r> {
+    let evidence = &report.evidence;
+    let excuses = &report.diagnosis.excused;
     RootCause {
         code: cause.check.0.code,
         name: cause.check.0.name,
@@ -152,6 +159,11 @@ fn root_cause<'r>(
         title: cause.check.0.title,
         hop: cause.check.hop.name(),
         subjects: cause.findings.iter().map(|finding| subject(&finding.subject)).collect(),
+        excused: cause
+            .findings
+            .iter()
+            .filter_map(|finding| excused::excuse(excuses, cause.check.0.code, &finding.subject))
+            .collect(),
         details: cause.findings.iter().map(detail).collect(),
         evidence: cause.findings.iter().flat_map(|finding| proofs(finding, evidence)).collect(),
         explains: cause.explains.iter().map(symptom).collect(),
@@ -179,7 +191,7 @@ fn proofs<'r>(finding: &'r Finding, evidence: &'r Evidence) -> impl Iterator<Ite
     })
 }
 
-fn place(place: &checks::evidence::Place) -> Place {
+pub(super) fn place(place: &checks::evidence::Place) -> Place {
     Place {
         file: place.file.clone(),
         line: place.line,
@@ -202,7 +214,7 @@ fn symptom(symptom: &diagnosis::Symptom) -> Symptom<'_> {
     }
 }
 
-fn unexplained<'r>(it: &'r diagnosis::Unexplained, evidence: &'r Evidence) -> Unexplained<'r> {
+fn unexplained<'r>(it: &'r diagnosis::Unexplained, report: &'r Report) -> Unexplained<'r> {
     Unexplained {
         code: it.check.0.code,
         name: it.check.0.name,
@@ -212,7 +224,8 @@ fn unexplained<'r>(it: &'r diagnosis::Unexplained, evidence: &'r Evidence) -> Un
         subject: subject(&it.finding.subject),
         detail: &it.finding.detail,
         place: place_of(&it.finding),
-        evidence: proofs(&it.finding, evidence).collect(),
+        evidence: proofs(&it.finding, &report.evidence).collect(),
+        excused: excused::excuse(&report.diagnosis.excused, it.check.0.code, &it.finding.subject),
         could_be: &it.could_be,
     }
 }
@@ -265,7 +278,7 @@ fn open<'r>(open: &'r diagnosis::OpenQuestion, report: &Report) -> Open<'r> {
     }
 }
 
-fn subject(subject: &check::Subject) -> Subject<'_> {
+pub(super) fn subject(subject: &check::Subject) -> Subject<'_> {
     Subject {
         kind: &subject.kind,
         namespace: (!subject.namespace.is_empty()).then_some(&subject.namespace),

@@ -5,21 +5,22 @@ use checks::check::{Audience, Certainty, Citation, Finding, Remedy, Severity, St
 use checks::diagnosis::{RootCause, Symptom};
 use checks::evidence::Evidence;
 
+use super::excused;
 use super::page::{BAD, FAINT, Page, STRONG, UNSURE};
 use super::words::{SHOWN, count, names, subjects};
 use crate::manifest::snippet;
 use crate::report::patch::patches;
 use crate::report::text::excerpt;
-use crate::report::{place_name, push, severity_name};
+use crate::report::{Report, place_name, push, severity_name};
 
 /// How much of a value is shown.
 const VALUE: usize = 300;
 
 /// The root causes in their order. A cure that an earlier one has is named, not printed again.
-pub(super) fn root_causes(page: &mut Page, causes: &[&RootCause], evidence: &Evidence) {
-    let patches = patches(causes.iter().copied(), &evidence.gate.manifests);
+pub(super) fn root_causes(page: &mut Page, causes: &[&RootCause], report: &Report) {
+    let patches = patches(causes.iter().copied(), &report.evidence.gate.manifests);
     for (index, (cause, patch)) in causes.iter().zip(patches).enumerate() {
-        root_cause(page, index + 1, cause, evidence);
+        root_cause(page, index + 1, cause, report);
         for remedy in &cause.remedies {
             let same =
                 |earlier: &&RootCause| earlier.remedies.iter().any(|other| other.steps == remedy.steps);
@@ -46,7 +47,7 @@ pub(super) fn root_causes(page: &mut Page, causes: &[&RootCause], evidence: &Evi
 }
 
 /// One root cause with its number.
-fn root_cause(page: &mut Page, number: usize, cause: &RootCause, evidence: &Evidence) {
+fn root_cause(page: &mut Page, number: usize, cause: &RootCause, report: &Report) {
     let style = if cause.severity() == Severity::Error { BAD } else { UNSURE };
     let certainty = match cause.certainty {
         Certainty::Certain => "certain",
@@ -59,8 +60,9 @@ fn root_cause(page: &mut Page, number: usize, cause: &RootCause, evidence: &Evid
     let hop = cause.check.hop.label();
     page.styled(3, FAINT, &format!("{} {}{class}, at: {hop}", cause.check.code, cause.check.name));
     page.para(3, &format!("Concerns {}.", subjects(cause.findings.iter().map(|f| &f.subject))));
+    excused::of(page, report, cause.check.0.code, cause.findings.iter().map(|f| &f.subject));
     details(page, &cause.findings);
-    proof(page, 3, &cause.findings, evidence);
+    proof(page, 3, &cause.findings, &report.evidence);
     explains(page, &cause.explains);
     candidates(page, cause);
 }

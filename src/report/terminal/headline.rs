@@ -46,6 +46,9 @@ pub(super) fn headline(page: &mut Page, report: &Report) {
 }
 
 fn pass(report: &Report) -> String {
+    if has_excused(report) {
+        return format!("Passed: what was found is waived or known ({}).", found(report, 0));
+    }
     let with = match report.root_causes().count() {
         0 => String::new(),
         number => format!(", with {}", count(number, "warning", "warnings")),
@@ -99,6 +102,21 @@ pub(super) fn found(report: &Report, symptoms: usize) -> String {
     parts.join(", ")
 }
 
+/// Whether anything at the threshold is not counted.
+fn has_excused(report: &Report) -> bool {
+    let (diagnosis, least) = (&report.diagnosis, report.policy.fail_on);
+    let excused = |code: &str, about| !diagnosis.excused.counts(code, about);
+    diagnosis
+        .root_causes
+        .iter()
+        .filter(|it| it.severity() >= least)
+        .any(|cause| cause.findings.iter().any(|finding| excused(cause.check.0.code, &finding.subject)))
+        || diagnosis
+            .unexplained
+            .iter()
+            .any(|it| it.check.severity >= least && excused(it.check.0.code, &it.finding.subject))
+}
+
 fn undecided(report: &Report) -> String {
     let open = questions(report.deciding());
     let panics = report.diagnosis.checks.iter().filter(|check| check.panic.is_some()).count();
@@ -106,6 +124,9 @@ fn undecided(report: &Report) -> String {
         return "Undecided: nothing broken was found, but a check was lost to a bug in here.".to_owned();
     }
     let open = count(open, "question is open", "questions are open");
+    if has_excused(report) {
+        return format!("Undecided: what was found is waived or known, but {open}.");
+    }
     format!("Undecided: nothing broken was found, but {open}.")
 }
 

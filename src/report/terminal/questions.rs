@@ -4,6 +4,7 @@ use checks::diagnosis::{CheckRef, OpenQuestion, Unexplained};
 use checks::evidence::Why;
 
 use super::causes::proof;
+use super::excused;
 use super::page::{BAD, FAINT, Page, STRONG, UNSURE};
 use super::words::{SHOWN, count, subjects};
 use crate::report::{Report, push, would_decide};
@@ -23,6 +24,7 @@ pub(super) fn unexplained(page: &mut Page, report: &Report) {
         let about = subjects(symptoms.iter().map(|symptom| &symptom.finding.subject));
         page.lead(2, 4, BAD, "✗", &format!("{} ({})", check.title, check.code));
         page.para(4, &format!("{}; concerns {about}.", check.name));
+        excused::of(page, report, check.0.code, symptoms.iter().map(|symptom| &symptom.finding.subject));
         let mut could_be = Vec::new();
         for symptom in &symptoms {
             for name in &symptom.could_be {
