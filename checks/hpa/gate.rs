@@ -46,3 +46,12 @@ pub(crate) fn cite(
     let path = format!("items[{}]{}", plan.name, pointer.replace('/', "."));
     finding.cite(&evidence.gate.live, path, value, expected)
 }
+
+/// The API groups that findings are about, each once: the fact `group`.
+pub(crate) fn groups<'f>(findings: &[&'f Finding]) -> Vec<&'f str> {
+    let mut groups: Vec<&str> =
+        findings.iter().filter_map(|finding| finding.facts.get("group").map(String::as_str)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    groups
+}

@@ -93,14 +93,12 @@ fn is_declared(evidence: &Evidence, metric: &gate::Metric<'_>, of: &ObjectRef) -
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
-    let mut groups: Vec<&str> =
-        findings.iter().filter_map(|finding| finding.facts.get("group").map(String::as_str)).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    let steps = groups.iter().map(|group| {
+    let steps = gate::groups(findings).into_iter().map(|group| {
         Step::run(
             "workstation",
-            format!("kubectl get --raw /apis/{group}/v1beta1 | jq -r '.resources[].name' | sort"),
+            format!(
+                "version=$(kubectl get --raw /apis/{group} | jq -r .preferredVersion.groupVersion)\nkubectl get --raw \"/apis/$version\" | jq -r '.resources[].name' | sort"
+            ),
         )
     });
     let last = Step::manual(

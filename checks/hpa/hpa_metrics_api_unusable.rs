@@ -75,14 +75,12 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
-    let mut groups: Vec<&str> =
-        findings.iter().filter_map(|finding| finding.facts.get("group").map(String::as_str)).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    let steps = groups.iter().map(|group| {
+    let steps = gate::groups(findings).into_iter().map(|group| {
         Step::run(
             "workstation",
-            format!("kubectl get apiservices | grep {group}\nkubectl describe apiservice v1beta1.{group}"),
+            format!(
+                "kubectl get apiservices | grep -F .{group}\nkubectl get apiservices -o name | grep -F .{group} | xargs kubectl describe"
+            ),
         )
     });
     let last = Step::manual(
