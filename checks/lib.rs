@@ -10,6 +10,7 @@ mod cert;
 pub mod check;
 pub mod diagnosis;
 pub mod evidence;
+pub mod filter;
 mod front_proxy;
 mod hpa;
 mod kubelet;
