@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::evidence::{Document, Evidence, Look, Mode, Need, Node, Obs, Place, RequestId, Why};
+use crate::evidence::{Document, Evidence, Host, Look, Mode, Need, Node, Obs, Place, RequestId, Why};
 
 /// A check: metadata, its page, and two pure functions.
 #[derive(Clone, Copy)]
@@ -84,11 +84,13 @@ pub enum Hop {
     Metrics,
     /// The HorizontalPodAutoscalers.
     Hpa,
+    /// Beneath the chain: the machines, looked at from within.
+    Host,
 }
 
 impl Hop {
     /// All hops, in the order of the chain.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Api,
         Self::Registration,
         Self::Service,
@@ -99,6 +101,7 @@ impl Hop {
         Self::Authorization,
         Self::Metrics,
         Self::Hpa,
+        Self::Host,
     ];
 
     /// The name in the JSON document.
@@ -115,6 +118,7 @@ impl Hop {
             Self::Authorization => "authorization",
             Self::Metrics => "metrics",
             Self::Hpa => "hpa",
+            Self::Host => "host",
         }
     }
 
@@ -132,6 +136,7 @@ impl Hop {
             Self::Authorization => "authorization",
             Self::Metrics => "Metrics API",
             Self::Hpa => "HorizontalPodAutoscalers",
+            Self::Host => "machines beneath",
         }
     }
 }
@@ -214,6 +219,15 @@ impl Subject {
         Self::cluster_scoped("Cluster", "cluster")
     }
 
+    /// A machine: the Node that it is, or else its own name.
+    #[must_use]
+    pub fn host(host: &Host) -> Self {
+        match &host.node {
+            Some(node) => Self::node(node),
+            None => Self::cluster_scoped("Host", &host.name),
+        }
+    }
+
     /// A node.
     pub fn node(name: impl Into<String>) -> Self {
         Self::cluster_scoped("Node", name)
@@ -269,6 +283,8 @@ pub struct Finding {
     pub decide: Option<Step>,
     /// For a symptom: every one of these needs an explanation before the symptom has one.
     pub over: Vec<Subject>,
+    /// The machines whose own faults could bring it about, as nodes or hosts; empty where that cannot be said.
+    pub at: Vec<Subject>,
     /// Facts for the remedies: named, with units in the name.
     pub facts: BTreeMap<&'static str, String>,
     /// The changes of manifests that would cure it, all of them together; empty where they are not certain.
@@ -286,6 +302,7 @@ impl Finding {
             candidates: Vec::new(),
             decide: None,
             over: Vec::new(),
+            at: Vec::new(),
             facts: BTreeMap::new(),
             edits: Vec::new(),
         }
@@ -355,6 +372,13 @@ impl Finding {
     #[must_use]
     pub fn fact(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.facts.insert(name, value.into());
+        self
+    }
+
+    /// The machines whose own faults could bring it about.
+    #[must_use]
+    pub fn at(mut self, machines: impl IntoIterator<Item = Subject>) -> Self {
+        self.at.extend(machines);
         self
     }
 
@@ -515,6 +539,22 @@ impl Results<'_> {
     pub fn about_nodes(&mut self, decide: impl Fn(&Context<'_>, &Node, Subject) -> Decision) {
         let evidence = self.evidence;
         self.each(&evidence.nodes, |node| Subject::node(&node.name), decide);
+    }
+
+    /// Decides about every machine that was looked at; where none was, the cluster's result is undecided.
+    ///
+    /// The subject is the Node that the machine is, or the machine by its own name.
+    pub fn about_hosts(&mut self, need: Need, decide: impl Fn(&Context<'_>, &Host, Subject) -> Decision) {
+        let evidence = self.evidence;
+        if evidence.hosts.is_empty() {
+            self.read.borrow_mut().insert(need);
+            let why = Why::NotAsked("no machine was looked at from within (`host`)".to_owned());
+            self.list.push((Subject::cluster(), Outcome::Undecided(Undecided { need, why })));
+        }
+        for host in &evidence.hosts {
+            let subject = Subject::host(host);
+            self.about(subject.clone(), |ctx| decide(ctx, host, subject));
+        }
     }
 
     /// Decides about every item of a list that may not have been seen.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CheckRef, CheckReport, RootCause, Symptom, Unexplained};
-use crate::check::{Certainty, Finding, Kind, Outcome, Subject};
+use crate::check::{Certainty, Finding, Hop, Kind, Outcome, Subject};
 use crate::evidence::Evidence;
 
 /// Root causes, and symptoms that have none.
@@ -75,8 +75,11 @@ fn root_cause(report: &CheckReport, reports: &[CheckReport], evidence: &Evidence
 /// What is left of a place: nothing when one of its candidates was found there; otherwise the
 /// candidates that were not ruled out.
 fn place(finding: &Finding, candidates: &'static [&'static str], reports: &[CheckReport]) -> Option<Finding> {
-    let here =
-        |subject: &Subject| *subject == finding.subject || !is_part(subject) || !is_part(&finding.subject);
+    let own = std::slice::from_ref(&finding.subject);
+    let places = if finding.at.is_empty() { own } else { &finding.at };
+    let here = |subject: &Subject| {
+        !is_part(subject) || places.iter().any(|place| place == subject || !is_part(place))
+    };
     let mut left = Vec::new();
     for name in candidates {
         let report = reports.iter().find(|report| report.check.name == *name);
@@ -103,7 +106,7 @@ fn place(finding: &Finding, candidates: &'static [&'static str], reports: &[Chec
 
 /// Whether a subject is one of many, so that a fault of it is not a fault of all.
 fn is_part(subject: &Subject) -> bool {
-    matches!(subject.kind.as_str(), "Node" | "HorizontalPodAutoscaler" | "Metric" | "File")
+    matches!(subject.kind.as_str(), "Node" | "Host" | "HorizontalPodAutoscaler" | "Metric" | "File")
 }
 
 /// Whether a fault of one subject is a fault of another: of itself, or of the autoscaler whose metric it is.
@@ -136,10 +139,15 @@ fn explaining(causes: &[RootCause], symptom: CheckRef, finding: &Finding, reach:
     if !own.is_empty() {
         return own;
     }
-    let needed: BTreeSet<&Subject> = finding.over.iter().collect();
-    if needed.is_empty() {
-        return Vec::new();
-    }
+    let of_machines: Vec<usize> =
+        able.iter().copied().filter(|&index| causes[index].check.hop == Hop::Host).collect();
+    let beneath = covering(causes, of_machines, &finding.at);
+    if beneath.is_empty() { covering(causes, able, &finding.over) } else { beneath }
+}
+
+/// Those of the causes that are about any of the subjects, if together they are about every one of them.
+fn covering(causes: &[RootCause], able: Vec<usize>, needed: &[Subject]) -> Vec<usize> {
+    let needed: BTreeSet<&Subject> = needed.iter().collect();
     let covered =
         |index: &usize| causes[*index].findings.iter().any(|finding| needed.contains(&finding.subject));
     let contributing: Vec<usize> = able.into_iter().filter(covered).collect();

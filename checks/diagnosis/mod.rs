@@ -176,6 +176,10 @@ pub fn diagnose_with(
 /// Whether a check belongs to the question. Where a gate had to look for the reason why the Metrics API gives nothing,
 /// the checks of the installed pipeline do as well; those of autoscalers have an eye of their own for a gate.
 fn applies(check: &Check, evidence: &Evidence) -> bool {
+    // Machines that nobody has looked at leave no list of open questions in every report.
+    if check.hop == Hop::Host && evidence.hosts.is_empty() {
+        return false;
+    }
     let below = evidence.mode == Mode::Gate && evidence.gate.pipeline && check.hop != Hop::Hpa;
     check.modes.contains(&evidence.mode) || (below && check.modes.contains(&Mode::Installed))
 }
@@ -259,6 +263,13 @@ impl RootCause {
 }
 
 impl Diagnosis {
+    /// The links that a report shows: the chain, and what lies beneath it where a machine was looked at.
+    pub fn hops(&self) -> impl Iterator<Item = Hop> + '_ {
+        let beneath = self.checks.iter().any(|report| report.check.hop == Hop::Host);
+        let alone = self.mode == Mode::Host;
+        Hop::ALL.into_iter().filter(move |hop| if *hop == Hop::Host { beneath || alone } else { !alone })
+    }
+
     /// The state of a hop as one word: the worst of its root causes, symptoms and open questions.
     ///
     /// `fail` and `warn` for findings, `symptom` for what another hop brings about, `undecided`
@@ -269,8 +280,8 @@ impl Diagnosis {
         let roots = self.root_causes.iter().filter(|cause| cause.check.hop == hop);
         let worst = roots.map(RootCause::severity).max();
         if hop == Hop::Api {
-            // There is a diagnosis only where the API server has answered.
-            return "pass";
+            // There is a diagnosis only where the API server has answered, or where it was not the question.
+            return if self.mode == Mode::Host { "not-seen" } else { "pass" };
         }
         let reports = || self.checks.iter().filter(|report| report.check.hop == hop);
         let passed = reports().any(|report| report.results.iter().any(|(_, o)| matches!(o, Outcome::Pass)));

@@ -6,6 +6,7 @@ mod backend;
 mod cluster;
 mod front_proxy;
 mod gate;
+mod host;
 mod hpa;
 mod log;
 mod manifest;
@@ -13,6 +14,8 @@ mod metrics;
 mod need;
 mod node;
 mod obs;
+mod policy;
+mod probe;
 mod registration;
 
 use jiff::Timestamp;
@@ -24,6 +27,11 @@ pub use front_proxy::{AccessReviews, AnonymousAccess, AnonymousBinding, AuthConf
 pub use gate::{
     Gate, MetricAnswer, MetricItem, Namespace, OtherAutoscaler, Permitted, Plan, PlanMetric, TargetKind,
 };
+pub use host::{
+    BootValue, Component, Dial, DiskCertificate, FilterLoader, Filters, FrontProxyFiles, Host, HostClock,
+    HostIdentity, HostProxy, KubeletFile, Listener, NameServer, Process, Reach, Resolver, Route, Runtime,
+    ServiceRules, Setting, Unit,
+};
 pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer, PodTemplate};
 pub use log::{DialFailure, FrontProxyFailure, LogSignal, ScrapeFailure, Signature, read_log};
 pub use manifest::{Document, Manifests, Odd, Place, Problem, ProblemKind};
@@ -31,6 +39,8 @@ pub use metrics::{Answer, Metrics, NodeMetric};
 pub use need::{Grant, Need};
 pub use node::{Csr, CsrState, Handshake, KubeletConfig, Node, NodeAddress};
 pub use obs::{Look, Obs, RequestId, Why};
+pub use policy::{NetworkPolicy, Peer, PolicyPort, PolicyRule};
+pub use probe::{KubeletProbe, PodProbe, ProbeDial};
 pub use registration::{ApiService, Condition, ServiceRef};
 
 /// Everything that was seen of one cluster at one time.
@@ -58,6 +68,12 @@ pub struct Evidence {
     pub hpas: Obs<Vec<Hpa>>,
     /// The HorizontalPodAutoscalers that are to be deployed; nothing unless the question is the gate's.
     pub gate: Gate,
+    /// The NetworkPolicies of metrics-server's namespace.
+    pub policies: Obs<Vec<NetworkPolicy>>,
+    /// Beneath the chain: the machines that were looked at from within.
+    pub hosts: Vec<Host>,
+    /// The pods that looked from metrics-server's place.
+    pub probes: Vec<PodProbe>,
 }
 
 /// The question that is asked; it decides which checks apply and what is a fault.
@@ -70,6 +86,8 @@ pub enum Mode {
     BeforeInstall,
     /// Will these HorizontalPodAutoscalers be able to read their metrics.
     Gate,
+    /// Is this machine fit for the pipeline; no cluster is asked.
+    Host,
 }
 
 /// A request that was made and when its answer came.
@@ -149,5 +167,8 @@ fn blank_evidence(mode: Mode, taken_at: Timestamp, blank: &Blank<'_>) -> Evidenc
         },
         hpas: blank.of(Need::Hpas),
         gate: Gate::default(),
+        policies: blank.of(Need::NetworkPolicies),
+        hosts: Vec::new(),
+        probes: Vec::new(),
     }
 }

@@ -38,6 +38,10 @@ pub enum Grant {
     KubeletNetwork,
     /// Nothing: it stands in the files at hand.
     Nothing,
+    /// No permission of the cluster: `host` on the machine itself, as root for most of it.
+    Host,
+    /// What `probe` takes; `rbac --for probe` lists it.
+    Probe,
 }
 
 needs! {
@@ -111,4 +115,38 @@ needs! {
     CustomMetrics => Grant::Namespaced("get", "pods.custom.metrics.k8s.io");
     /// The value of an external metric.
     ExternalMetrics => Grant::Namespaced("list", "metrics.external.metrics.k8s.io");
+    /// The NetworkPolicies of metrics-server's namespace.
+    NetworkPolicies => Grant::Namespaced("list", "networkpolicies.networking.k8s.io");
+    /// The other kube-apiservers, each asked directly.
+    ApiServers => Grant::Namespaced("list", "endpointslices.discovery.k8s.io");
+    /// Who a machine is.
+    HostIdentity => Grant::Host;
+    /// The kernel's settings of a machine, and what sets them at boot.
+    HostSettings => Grant::Host;
+    /// The packet filter of a machine.
+    HostFilters => Grant::Host;
+    /// The rules for Services on a machine.
+    HostServiceRules => Grant::Host;
+    /// The kubelet of a machine: its process, its unit, its configuration file, its certificates.
+    HostKubelet => Grant::Host;
+    /// kube-proxy on a machine.
+    HostKubeProxy => Grant::Host;
+    /// The control plane on a machine: flags, and the certificates that they name.
+    HostControlPlane => Grant::Host;
+    /// The container runtime of a machine.
+    HostRuntime => Grant::Host;
+    /// The clock of a machine.
+    HostClock => Grant::Host;
+    /// The resolver of a machine.
+    HostResolver => Grant::Host;
+    /// Swap, SELinux and proxies of a machine.
+    HostSystem => Grant::Host;
+    /// Who listens on a machine.
+    HostListeners => Grant::Host;
+    /// The routes of a machine.
+    HostRoutes => Grant::Host;
+    /// What addresses answer to a machine.
+    HostDials => Grant::Host;
+    /// What a pod in metrics-server's place saw.
+    PodProbe => Grant::Probe;
 }

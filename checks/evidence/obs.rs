@@ -96,6 +96,12 @@ pub enum Why {
     TooEarly(String),
     /// Only what runs after the deploy can show it.
     Deferred(String),
+    /// The user who looked may not look there; what it takes.
+    NotPermitted(String),
+    /// What would show it is not on that machine, such as a program.
+    Lacking(String),
+    /// It was seen too long ago to say what is now.
+    Outdated(String),
     /// A rule of the user cannot be evaluated on what was seen.
     RuleFailed(String),
 }
@@ -115,6 +121,9 @@ impl std::fmt::Display for Why {
             Self::Masked(by) => write!(f, "hidden by {by}"),
             Self::Deferred(what) => write!(f, "only the deploy will show: {what}"),
             Self::TooEarly(what) => write!(f, "too early to tell: {what}"),
+            Self::NotPermitted(what) => write!(f, "not permitted there: {what}"),
+            Self::Lacking(what) => write!(f, "not there to be asked: {what}"),
+            Self::Outdated(when) => write!(f, "seen too long ago: {when}"),
             Self::RuleFailed(why) => write!(f, "the rule cannot be evaluated: {why}"),
         }
     }

@@ -328,11 +328,11 @@ impl<'a> Walk<'a> {
     }
 
     fn decision(&self, chain: &str, rule: &Rule) -> Decision {
-        let chains = self.path.iter().rev();
+        let mut chains = self.path.iter().rev();
         let own = self.path.last().and_then(|chain| of_chain(chain));
         let whose = own
             .or_else(|| of_rule(rule))
-            .or_else(|| chains.filter_map(|chain| of_chain(chain)).next())
+            .or_else(|| chains.find_map(|chain| of_chain(chain)))
             .or_else(|| of_table(&self.base.table))
             .or_else(|| self.owner_of_the_last(rule))
             .unwrap_or(Owner::Person);

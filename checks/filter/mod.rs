@@ -39,7 +39,8 @@ pub use self::packet::{Bits, Interface, Packet};
 pub use self::ranges::{Addresses, Ports};
 pub use self::rule::{Among, Counters, Match, Protocol, Rule, State, Verdict};
 pub use self::services::{
-    Asked, ProxyMode, Service, ServiceRules, services_of_iptables, services_of_ipvs, services_of_nft,
+    Asked, ProxyMode, ProxyRules, Service, ServiceRules, UnreadRules, services_of_iptables, services_of_ipvs,
+    services_of_nft,
 };
 
 /// The most characters of a rule's text, a comment or a reason that are kept.

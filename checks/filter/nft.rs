@@ -18,6 +18,9 @@ const ELEMENTS: usize = 1_000;
 /// The most elements of all sets together.
 const ALL_ELEMENTS: usize = 20_000;
 
+/// The most chains that are read.
+const CHAINS: usize = 60_000;
+
 /// The elements of a named set or map; `None` where there are too many.
 pub(super) type Sets = BTreeMap<(String, String), Option<Vec<Value>>>;
 
@@ -92,8 +95,13 @@ impl Objects {
         if let Some(chain) = object.get("chain")
             && let Some((table, name)) = place(chain, "name")
         {
-            if self.chains.len() < 100_000 {
-                let read = base(&table, &name, chain);
+            let read = if self.chains.len() < CHAINS {
+                base(&table, &name, chain)
+            } else {
+                Err((name, Some(format!("chains beyond {CHAINS}"))))
+            };
+            // One more says that there are more.
+            if self.chains.len() <= CHAINS {
                 self.chains.push((table, read));
             }
         }

@@ -207,9 +207,8 @@ fn kind(among: &Among<String>, local: Option<bool>) -> Fit {
 fn state(among: &Among<State>, packet: &Packet) -> Fit {
     among.fit(|wanted| match (wanted, packet.state) {
         (State::Dnat, _) => packet.translated.map_or(Fit::Maybe, Fit::of),
-        (State::Snat, _) => Fit::Maybe,
+        (State::Snat, _) | (_, None) => Fit::Maybe,
         (wanted, Some(state)) => Fit::of(*wanted == state),
-        (_, None) => Fit::Maybe,
     })
 }
 

@@ -49,9 +49,55 @@ pub struct Asked {
     pub there: Option<bool>,
 }
 
-/// What a Service proxy has programmed for one version of IP, as read from one listing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What Service proxies have programmed on a host: all listings that were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceRules {
+    /// One for each listing, and so for each back end and version of IP.
+    pub listings: Vec<ProxyRules>,
+    /// What could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<UnreadRules>,
+}
+
+/// A means of which it is not known what was programmed by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadRules {
+    /// Which one.
+    pub mode: ProxyMode,
+    /// Why.
+    pub why: String,
+}
+
+impl ServiceRules {
+    /// Whether a Service proxy has programmed anything: `Some(false)` only where all was read to its end.
+    #[must_use]
+    pub fn any(&self) -> Option<bool> {
+        if self.listings.iter().any(|listing| listing.frame) {
+            return Some(true);
+        }
+        self.all_read().then_some(false)
+    }
+
+    /// Whether an address with a port is translated by any of them; `None` where that was not seen.
+    #[must_use]
+    pub fn there(&self, service: Service) -> Option<bool> {
+        let mut answers = self.listings.iter().map(|listing| listing.there(service));
+        if answers.any(|there| there == Some(true)) {
+            return Some(true);
+        }
+        let all = self.listings.iter().all(|listing| listing.there(service).is_some());
+        (all && self.all_read()).then_some(false)
+    }
+
+    fn all_read(&self) -> bool {
+        let whole = self.listings.iter().all(|listing| listing.whole);
+        self.unread.is_empty() && !self.listings.is_empty() && whole
+    }
+}
+
+/// What a Service proxy has programmed, as read from one listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProxyRules {
     /// By what means.
     pub mode: ProxyMode,
     /// Whether the frame is there that the proxy makes first: the chain `KUBE-SERVICES` of the table `nat`, the map
@@ -69,7 +115,7 @@ pub struct ServiceRules {
     pub whole: bool,
 }
 
-impl ServiceRules {
+impl ProxyRules {
     fn new(mode: ProxyMode, asked: &[Service]) -> Self {
         let asked = asked.iter().take(KEPT).map(|service| Asked { service: *service, there: None }).collect();
         Self { mode, frame: false, count: 0, services: BTreeSet::new(), asked, whole: true }
@@ -113,8 +159,8 @@ impl ServiceRules {
 ///
 /// A Service stands in `KUBE-SERVICES` as `-d ADDRESS/32 -p tcp -m tcp --dport PORT -j KUBE-SVC-..`
 /// (`pkg/proxy/iptables/proxier.go`, `syncProxyRules`).
-pub fn services_of_iptables<'a>(lines: impl IntoIterator<Item = &'a str>, asked: &[Service]) -> ServiceRules {
-    let mut rules = ServiceRules::new(ProxyMode::Iptables, asked);
+pub fn services_of_iptables<'a>(lines: impl IntoIterator<Item = &'a str>, asked: &[Service]) -> ProxyRules {
+    let mut rules = ProxyRules::new(ProxyMode::Iptables, asked);
     let mut table: Option<&str> = None;
     for (number, line) in lines.into_iter().enumerate() {
         let line = line.trim();
@@ -165,8 +211,8 @@ fn iptables_service(line: &str) -> Option<Service> {
 /// The map `service-ips` leads from address, protocol and port to the chain of a Service
 /// (`pkg/proxy/nftables/proxier.go`).
 #[must_use]
-pub fn services_of_nft(text: &str, asked: &[Service]) -> ServiceRules {
-    let mut rules = ServiceRules::new(ProxyMode::Nftables, asked);
+pub fn services_of_nft(text: &str, asked: &[Service]) -> ProxyRules {
+    let mut rules = ProxyRules::new(ProxyMode::Nftables, asked);
     let read = each(text, &mut |object| {
         let Some(map) = object.get("map") else { return };
         let Some((table, name)) = place(map, "name") else { return };
@@ -200,8 +246,8 @@ fn nft_service(element: &Value) -> Option<Service> {
 
 /// Reads the virtual servers of IPVS from `/proc/net/ip_vs` (`ip_vs_info_seq_show` in Linux'
 /// `net/netfilter/ipvs/ip_vs_ctl.c`): addresses and ports in hexadecimal.
-pub fn services_of_ipvs<'a>(lines: impl IntoIterator<Item = &'a str>, asked: &[Service]) -> ServiceRules {
-    let mut rules = ServiceRules::new(ProxyMode::Ipvs, asked);
+pub fn services_of_ipvs<'a>(lines: impl IntoIterator<Item = &'a str>, asked: &[Service]) -> ProxyRules {
+    let mut rules = ProxyRules::new(ProxyMode::Ipvs, asked);
     let mut headed = false;
     for (number, line) in lines.into_iter().enumerate() {
         if number >= LINES || line.len() > LINE {

@@ -269,8 +269,8 @@ fn check(rule: &file::Rule, each: Each, needs: &BTreeSet<Need>) -> Check {
             let chosen = |mode: &&Mode| match mode {
                 Mode::Installed => modes.value.contains(&file::Mode::Check),
                 Mode::BeforeInstall => modes.value.contains(&file::Mode::BeforeInstall),
-                // What a gate sees is not in the view of rules yet.
-                Mode::Gate => false,
+                // What a gate sees, and what a machine is, is not in the view of rules yet.
+                Mode::Gate | Mode::Host => false,
             };
             MODES.iter().filter(chosen).copied().collect::<Vec<_>>().leak()
         }

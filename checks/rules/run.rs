@@ -142,6 +142,7 @@ impl Rule {
             candidates: Vec::new(),
             decide: None,
             over: Vec::new(),
+            at: Vec::new(),
             facts: BTreeMap::new(),
             edits: Vec::new(),
         })))

@@ -13,6 +13,7 @@ use super::observe::{self, Wanted};
 use super::output::{Named, Output, OutputParser, Outputs};
 use super::rules::RuleArgs;
 use super::settings::{SettingArgs, Settings};
+use super::with::WithArgs;
 use super::{bug, duration, files, look, open, output};
 use crate::collect::{CollectOptions, KubeletLook};
 use crate::exit::Exit;
@@ -36,6 +37,8 @@ pub(super) struct CheckArgs {
     wait: Option<Duration>,
     #[command(flatten)]
     judgement: Judgement,
+    #[command(flatten)]
+    with: WithArgs,
     #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
@@ -153,6 +156,7 @@ impl Scope {
             },
             all_nodes: self.all_nodes,
             gate: None,
+            hosts: Vec::new(),
         }
     }
 }
@@ -225,14 +229,16 @@ fn refuse_contradictions(args: &CheckArgs, global: &Global) -> Result<(), Failur
 
 async fn seen(args: &CheckArgs, global: &Global, settings: &Settings, ui: Ui) -> Result<Seen, Failure> {
     let rules = args.rules.load_with(&settings.config.rules)?;
+    let with = args.with.load()?;
     let wanted = |options| Wanted {
-        options,
+        options: with.joined(options),
         policy: settings.policy,
         rules,
         waivers: settings.config.waivers.clone(),
         baseline: settings.baseline.clone(),
         allow_undecided: settings.allow_undecided,
         wait: args.wait,
+        with,
     };
     let Some(path) = &args.replay else {
         let mut options = args.scope.options(args.before_install);

@@ -14,6 +14,7 @@ use super::failure::{Failure, Kind};
 use super::look::Seen;
 use super::observe::{self, Wanted};
 use super::settings::Settings;
+use super::with::With;
 use super::{Global, duration, look, open};
 use crate::collect::{CollectOptions, GateInput, KubeletLook};
 use crate::exit::Exit;
@@ -161,6 +162,7 @@ async fn seen(
         namespace: namespace.clone(),
         kubelets: KubeletLook::Auto,
         all_nodes: false,
+        hosts: Vec::new(),
         gate: Some(GateInput {
             manifests,
             namespace,
@@ -177,6 +179,7 @@ async fn seen(
         baseline: settings.baseline.clone(),
         allow_undecided: settings.allow_undecided,
         wait: args.wait,
+        with: With::default(),
     };
     if args.offline {
         return observe::once(nobody(), &wanted, ui).await;

@@ -11,7 +11,7 @@ use super::baseline::Baseline;
 use super::failure::{Failure, Kind};
 use super::interrupt::Interrupt;
 use super::open;
-use crate::collect::{CollectOptions, KubeletLook, collect};
+use crate::collect::{CollectOptions, HostLook, KubeletLook, collect};
 use crate::report::mode_name;
 use crate::source::{Header, Source};
 use crate::ui::Ui;
@@ -118,6 +118,7 @@ pub(super) fn arguments(options: &CollectOptions) -> BTreeMap<String, String> {
     if let Some(namespace) = &options.namespace {
         arguments.insert("namespace".to_owned(), namespace.clone());
     }
+    arguments.extend(options.hosts.iter().map(HostLook::argument));
     arguments
 }
 
@@ -133,6 +134,7 @@ pub(super) fn recorded(header: &Header) -> Result<CollectOptions, Failure> {
             None | Some("check") => Mode::Installed,
             Some("before-install") => Mode::BeforeInstall,
             Some("gate") => Mode::Gate,
+            Some("host") => Mode::Host,
             Some(other) => return Err(unknown("mode", other)),
         },
         namespace: value("namespace").map(str::to_owned),
@@ -144,5 +146,6 @@ pub(super) fn recorded(header: &Header) -> Result<CollectOptions, Failure> {
         },
         all_nodes: value("all-nodes") == Some("true"),
         gate: None,
+        hosts: HostLook::recorded(&header.arguments),
     })
 }

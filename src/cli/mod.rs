@@ -19,6 +19,7 @@ mod output;
 mod rule_files;
 mod rules;
 mod settings;
+mod with;
 
 use std::path::PathBuf;
 use std::time::Duration;

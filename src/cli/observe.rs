@@ -11,6 +11,7 @@ use super::baseline::Baseline;
 use super::failure::{Failure, Kind};
 use super::interrupt::Interrupt;
 use super::look::{Judge, Seen, interrupted, look};
+use super::with::With;
 use super::{confirm, open};
 use crate::collect::CollectOptions;
 use crate::exit::Exit;
@@ -36,6 +37,8 @@ pub(super) struct Wanted {
     pub(super) allow_undecided: bool,
     /// Look again until nothing is found or this time is up.
     pub(super) wait: Option<Duration>,
+    /// What was seen from elsewhere.
+    pub(super) with: With,
 }
 
 impl Wanted {
@@ -59,8 +62,9 @@ impl Wanted {
 }
 
 /// Looks at something that does not change: a recording, or manifests alone.
-pub(super) async fn once(source: Source, wanted: &Wanted, ui: Ui) -> Result<Seen, Failure> {
+pub(super) async fn once(mut source: Source, wanted: &Wanted, ui: Ui) -> Result<Seen, Failure> {
     let stop = Interrupt::listen().await;
+    source.add(wanted.with.observations());
     look(source, &wanted.options, wanted.judge(), &stop, ui).await
 }
 
@@ -98,7 +102,9 @@ pub(super) async fn live(wanted: &Wanted, global: &Global, ui: Ui) -> Result<See
 /// Looks, and looks again when what an error rests on has changed meanwhile.
 async fn settled(wanted: &Wanted, global: &Global, stop: &Interrupt, ui: Ui) -> Result<Seen, Failure> {
     let (options, judge) = (&wanted.options, wanted.judge());
-    let seen = look(connected(global, stop, ui).await?, options, judge, stop, ui).await?;
+    let mut source = connected(global, stop, ui).await?;
+    source.add(wanted.with.observations());
+    let seen = look(source, options, judge, stop, ui).await?;
     if !confirm::is_due(&seen) {
         return Ok(seen);
     }
@@ -108,7 +114,9 @@ async fn settled(wanted: &Wanted, global: &Global, stop: &Interrupt, ui: Ui) -> 
             return Ok(None);
         }
         ui.detail(|| "What an error rests on has changed meanwhile: looking once more".to_owned());
-        look(open::live(global, ui).await?, options, judge, stop, ui).await.map(Some)
+        let mut later = open::live(global, ui).await?;
+        later.add(wanted.with.observations());
+        look(later, options, judge, stop, ui).await.map(Some)
     };
     let later = tokio::select! {
         later = confirmed => later,

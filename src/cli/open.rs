@@ -37,6 +37,7 @@ pub(super) fn tell(seen: &Observation, ui: Ui) {
             }
             Outcome::TlsAlert { alert, .. } => format!("TLS alert {alert}"),
             Outcome::NotTls => "no TLS".to_owned(),
+            Outcome::Fact { .. } => "seen".to_owned(),
             Outcome::Failed { message, .. } => message.clone(),
             Outcome::NotRecorded => "not in the recording".to_owned(),
         };
@@ -97,6 +98,8 @@ fn word(kind: FailureKind) -> &'static str {
         FailureKind::Tls => "TLS failed",
         FailureKind::Reset => "the connection broke off",
         FailureKind::Blocked => "its address is never dialled",
+        FailureKind::NotPermitted => "it is not permitted",
+        FailureKind::Lacking => "what it takes is not there",
         FailureKind::Other => "the request failed",
     }
 }
@@ -127,7 +130,7 @@ fn with_advice(failure: Failure, kind: FailureKind, connection: &Connection) -> 
         FailureKind::Reset => {
             failure.hint("Does this port speak TLS, and is there a load balancer without a server behind it?")
         }
-        FailureKind::Blocked | FailureKind::Other => failure,
+        FailureKind::Blocked | FailureKind::NotPermitted | FailureKind::Lacking | FailureKind::Other => failure,
     };
     match &connection.proxy {
         Some(_) => failure.hint("The proxy may be in the way: NO_PROXY can exempt the server's address."),

@@ -177,11 +177,13 @@ pub(super) fn why(observation: &Observation, verb: &str, resource: &str) -> Why 
             let message: String = message.chars().take(300).collect();
             Why::Unreadable(format!("status {status} {message}").trim().to_owned())
         }
+        Outcome::Failed { kind: FailureKind::NotPermitted, message } => Why::NotPermitted(message.clone()),
+        Outcome::Failed { kind: FailureKind::Lacking, message } => Why::Lacking(message.clone()),
         Outcome::Failed { kind: FailureKind::TimedOut, message } => Why::TimedOut(message.clone()),
         Outcome::Failed { kind: FailureKind::Blocked, message } => Why::NotAsked(message.clone()),
         Outcome::Failed { message, .. } => Why::Unreachable(message.clone()),
         Outcome::NotRecorded => Why::NotRecorded,
-        Outcome::Certificates { .. } | Outcome::TlsAlert { .. } | Outcome::NotTls => {
+        Outcome::Certificates { .. } | Outcome::TlsAlert { .. } | Outcome::NotTls | Outcome::Fact { .. } => {
             Why::Unreadable("not an HTTP answer".to_owned())
         }
     }

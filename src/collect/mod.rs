@@ -5,6 +5,7 @@ mod backend;
 mod cluster;
 mod front_proxy;
 mod gate;
+mod hosts;
 mod hpas;
 mod json;
 mod kubelets;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use crate::source::{Request, Source};
 use ask::{Asked, Asker};
 pub use gate::GateInput;
+pub use hosts::HostLook;
 
 /// What to look at.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct CollectOptions {
     pub all_nodes: bool,
     /// What a gate is asked; nothing for any other question.
     pub gate: Option<GateInput>,
+    /// The machines that were looked at from within.
+    pub hosts: Vec<HostLook>,
 }
 
 /// Whether kubelets are dialled from where the program runs.
@@ -53,6 +57,9 @@ pub fn filter_log(log: &str) -> Value {
 
 /// Looks at what the question is about.
 pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
+    if options.mode == Mode::Host {
+        return of_machines(source, options).await;
+    }
     match &options.gate {
         Some(input) if input.offline => gate::offline(source, input),
         Some(input) => Box::pin(gate::collect(source, options, input)).await,
@@ -60,11 +67,22 @@ pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
             let asker = Asker::new(source);
             let cluster = cluster::collect(&asker, source).await;
             let mut evidence = Box::pin(pipeline(&asker, source, options, cluster)).await;
+            evidence.hosts = hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at).await;
             evidence.hpas = hpas::collect(&asker, options, source.context_namespace()).await;
             evidence.requests = asker.into_requests();
             evidence
         }
     }
+}
+
+/// Looks at machines alone.
+async fn of_machines(source: &Source, options: &CollectOptions) -> Evidence {
+    let asker = Asker::new(source);
+    let why = Why::NotAsked("no cluster was asked, only this machine".to_owned());
+    let mut evidence = Evidence::unseen(Mode::Host, source.now(), &why);
+    evidence.hosts = hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at).await;
+    evidence.requests = asker.into_requests();
+    evidence
 }
 
 /// Looks at the whole pipeline, but for the HPAs at its end.
@@ -92,6 +110,9 @@ async fn pipeline(
         metrics,
         hpas: Obs::unseen(Need::Hpas, [], Why::NotAsked("the pipeline was the question".to_owned())),
         gate: Gate::default(),
+        policies: Obs::unseen(Need::NetworkPolicies, [], Why::NotAsked("nothing asks for them".to_owned())),
+        hosts: Vec::new(),
+        probes: Vec::new(),
     }
 }
 

@@ -54,6 +54,7 @@ fn evidence(path: PathBuf) -> Evidence {
         namespace: None,
         kubelets: KubeletLook::Never,
         all_nodes: false,
+        hosts: Vec::new(),
         gate: Some(gate),
     };
     let source = Source::from(Recording { header, observations: Vec::new() });

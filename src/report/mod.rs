@@ -195,7 +195,10 @@ fn would_decide(open: &OpenQuestion, report: &Report) -> Option<String> {
         Why::Deferred(_) => {
             "Look again after the deploy: `metrics-preflight gate --live --wait 7m`.".to_owned()
         }
+        Why::NotPermitted(_) => "Look again on that machine as root.".to_owned(),
+        Why::Outdated(_) => "Look again on that machine (`metrics-preflight host`).".to_owned(),
         Why::RuleFailed(_)
+        | Why::Lacking(_)
         | Why::Unreachable(_)
         | Why::NotAsked(_)
         | Why::Unsupported(_)
@@ -219,6 +222,7 @@ pub(crate) fn mode_name(mode: checks::evidence::Mode) -> &'static str {
         checks::evidence::Mode::Installed => "check",
         checks::evidence::Mode::BeforeInstall => "before-install",
         checks::evidence::Mode::Gate => "gate",
+        checks::evidence::Mode::Host => "host",
     }
 }
 

@@ -221,6 +221,9 @@ fn evidence() -> Evidence {
         },
         hpas: unseen(Need::Hpas),
         gate: Gate::default(),
+        policies: unseen(Need::NetworkPolicies),
+        hosts: Vec::new(),
+        probes: Vec::new(),
     }
 }
 

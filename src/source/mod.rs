@@ -70,6 +70,14 @@ impl Source {
         }
     }
 
+    /// Adds what was seen from within machines and pods; the same is answered from there from now on.
+    pub fn add(&mut self, observations: Vec<Observation>) {
+        match self {
+            Self::Live(live) => live.add(observations),
+            Self::Recorded(recorded) => recorded.add(observations),
+        }
+    }
+
     /// Every observation that was made, in order of request.
     ///
     /// For a recording these are the observations that were asked for, so that live and replay list the same.

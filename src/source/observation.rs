@@ -54,6 +54,11 @@ pub enum Outcome {
     },
     /// Something listens and does not speak TLS.
     NotTls,
+    /// What was seen from within, in the declared form of its kind.
+    Fact {
+        /// The value.
+        value: Value,
+    },
     /// No answer.
     Failed {
         /// What kind of failure.
@@ -98,6 +103,10 @@ pub enum FailureKind {
     Reset,
     /// Refused by this program before anything left: not read-only, or an address that is never dialled.
     Blocked,
+    /// Whoever looked may not look there.
+    NotPermitted,
+    /// What would show it is not there, such as a program.
+    Lacking,
     /// Anything else, such as an answer that is larger than the limit.
     Other,
 }

@@ -341,6 +341,11 @@ impl Recorded {
         Arc::clone(self.asked().entry(key).or_insert_with(|| known.unwrap_or_else(missing)))
     }
 
+    pub(super) fn add(&mut self, observations: Vec<Observation>) {
+        let keyed = observations.into_iter().map(|seen| (seen.request.key(), Arc::new(seen)));
+        self.answers.extend(keyed);
+    }
+
     pub(super) fn observations(&self) -> Vec<Arc<Observation>> {
         self.asked().values().map(Arc::clone).collect()
     }

@@ -145,6 +145,13 @@ pub enum Request {
         /// `/healthz`.
         path: String,
     },
+    /// Something that is seen from within: of a machine by this program running there, or by a pod of `probe`.
+    Fact {
+        /// Who saw it, as `host NAME` or `pod on NODE`.
+        vantage: String,
+        /// What was seen.
+        fact: String,
+    },
 }
 
 impl Request {
@@ -168,6 +175,12 @@ impl Request {
             path: super::guard::ANONYMOUS_REVIEW.to_owned(),
             body: Some(body),
         }
+    }
+
+    /// Something that is seen from within.
+    #[must_use]
+    pub fn fact(vantage: impl Into<String>, fact: impl Into<String>) -> Self {
+        Self::Fact { vantage: vantage.into(), fact: fact.into() }
     }
 
     /// A handshake with a kubelet.
@@ -196,6 +209,7 @@ impl Request {
         match self {
             Self::Api { method, path, body } => sent(method, path, body),
             Self::AnonymousApi { method, path, body } => format!("anonymous {}", sent(method, path, body)),
+            Self::Fact { vantage, fact } => format!("{vantage}: {fact}"),
             Self::KubeletHandshake { address, port } => format!("handshake {}", authority(address, *port)),
             Self::KubeletAnonymousGet { address, port, path } => {
                 format!("anonymous GET https://{}{path}", authority(address, *port))

@@ -263,6 +263,7 @@ fn modes(check: &Check) -> String {
         Mode::Installed => "`check`",
         Mode::BeforeInstall => "`check --before-install`",
         Mode::Gate => "`gate`",
+        Mode::Host => "`host`",
     });
     words.collect::<Vec<_>>().join(", ")
 }
@@ -277,6 +278,8 @@ fn reads(need: Need) -> String {
         Grant::Namespaced(verb, resource) => format!("{name}: `{verb}` on `{resource}` in one namespace"),
         Grant::NonResource(path) => format!("{name}: `get` on the path `{path}`"),
         Grant::Nothing => format!("{name}: no permission, it stands in the files at hand"),
+        Grant::Host => format!("{name}: `host` on the machine"),
+        Grant::Probe => format!("{name}: `probe`"),
         Grant::KubeletNetwork => format!("{name}: a network path to the kubelet's port"),
     }
 }

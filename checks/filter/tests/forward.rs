@@ -49,7 +49,7 @@ fn table(policy: &str, rules: &[&str]) -> String {
     chains.push("KUBE-SERVICES");
     chains.sort_unstable();
     chains.dedup();
-    let declared: String = chains.iter().map(|chain| format!(":{chain} - [0:0]\n")).collect();
+    let declared = chains.iter().fold(String::new(), |text, chain| format!("{text}:{chain} - [0:0]\n"));
     format!(
         "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD {policy} [5:300]\n:OUTPUT ACCEPT [0:0]\n{declared}{rules}COMMIT\n"
     )

@@ -13,6 +13,9 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("Container.probed", "it is of templates, which rules do not see"),
     ("Container.pointer", "it is of templates, which rules do not see"),
     ("evidence.requests", "what was asked is no fact of the cluster"),
+    ("evidence.hosts", "no rule has asked for machines yet"),
+    ("evidence.probes", "no rule has asked for probes yet"),
+    ("evidence.policies", "no rule has asked for NetworkPolicies yet"),
     ("Cluster.clock_offset_s", "it is 0 where the API server told no time"),
     ("Reviews.account", "it is absent where the pods were not seen"),
 ];

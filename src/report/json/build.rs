@@ -30,7 +30,7 @@ pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
         verdict: Some(diagnosis.verdict.name()),
         policy: Some(Policy { fail_on: severity_name(report.policy.fail_on), strict: report.policy.strict }),
         error: error.cloned(),
-        chain: Hop::ALL.iter().map(|hop| link(*hop, diagnosis)).collect(),
+        chain: diagnosis.hops().map(|hop| link(hop, diagnosis)).collect(),
         root_causes: (report.root_causes())
             .zip(patch::patches(report.root_causes(), &evidence.gate.manifests))
             .map(|(cause, patch)| root_cause(cause, patch, report))

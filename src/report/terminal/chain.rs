@@ -12,10 +12,11 @@ use super::page::{BAD, FAINT, GOOD, Page, STRONG, UNSURE};
 
 /// The state of every hop.
 pub(super) fn chain(page: &mut Page, diagnosis: &Diagnosis) {
-    let states: Vec<State> = Hop::ALL.iter().map(|hop| state(diagnosis.hop_state(*hop))).collect();
+    let hops: Vec<Hop> = diagnosis.hops().collect();
+    let states: Vec<State> = hops.iter().map(|hop| state(diagnosis.hop_state(*hop))).collect();
     let mut table = Table::new();
     table.load_style(NOTHING);
-    for (hop, state) in Hop::ALL.iter().zip(&states) {
+    for (hop, state) in hops.iter().zip(&states) {
         table.add_row([hop.label(), state.word]);
     }
     for (row, state) in table.lines().zip(&states) {

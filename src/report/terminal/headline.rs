@@ -57,6 +57,7 @@ fn pass(report: &Report) -> String {
         Mode::Installed => format!("The metrics pipeline works{with}."),
         Mode::BeforeInstall => format!("metrics-server will work on this cluster{with}."),
         Mode::Gate => format!("{}.", Scope::of(report).works(&with)),
+        Mode::Host => format!("This machine is fit for the metrics pipeline{with}."),
     }
 }
 
@@ -74,6 +75,10 @@ fn fail(report: &Report) -> String {
             "metrics-server will work on this cluster".to_owned(),
         ),
         Mode::Gate => (Scope::of(report).broken(), Scope::of(report).works("")),
+        Mode::Host => (
+            "This machine breaks the metrics pipeline",
+            "This machine is fit for the metrics pipeline".to_owned(),
+        ),
     };
     let found = found(report, symptoms.len());
     if errors.is_empty() && symptoms.is_empty() {

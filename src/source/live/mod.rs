@@ -180,6 +180,14 @@ impl Live {
         Arc::clone(observation.await)
     }
 
+    /// Adds what was seen elsewhere: a request for it is answered from there.
+    pub(super) fn add(&self, observations: Vec<Observation>) {
+        for observation in observations {
+            let key = observation.request.key();
+            lock(&self.seen).insert(key, Arc::new(OnceCell::from(Arc::new(observation))));
+        }
+    }
+
     async fn observe(&self, request: &Request) -> Outcome {
         match request {
             Request::Api { method, path, body } => {
@@ -202,6 +210,8 @@ impl Live {
                 let _permit = self.kubelet_permits.acquire().await;
                 kubelet::handshake(address, *port).await
             }
+            // What was seen from within is added, never asked from here.
+            Request::Fact { .. } => Outcome::NotRecorded,
             Request::KubeletAnonymousGet { address, port, path } => {
                 let _permit = self.kubelet_permits.acquire().await;
                 kubelet::anonymous_get(address, *port, path).await

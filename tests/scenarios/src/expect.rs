@@ -26,6 +26,8 @@ pub struct Look {
     pub api_only: bool,
     /// As whom: `admin`, `masters`, `edit` (in one namespace) or `nobody` (no rights at all).
     pub user: &'static str,
+    /// The machines that `host` looks at first; the look joins what they saw of themselves.
+    pub machines: &'static [&'static str],
     /// What must come of it.
     pub expect: Expect,
 }

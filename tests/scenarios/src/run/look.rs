@@ -24,6 +24,9 @@ pub(super) fn look(cluster: &Cluster, plan: &Plan, scenario: &Scenario, look: &L
     if look.mode == Mode::BeforeInstall {
         command.arg("--before-install");
     }
+    for machine in look.machines {
+        command.arg("--with").arg(within(cluster, plan, machine)?);
+    }
     let user = match look.user {
         "admin" => User::Admin,
         "masters" => User::SystemMasters,
@@ -47,8 +50,42 @@ pub(super) fn look(cluster: &Cluster, plan: &Plan, scenario: &Scenario, look: &L
         std::fs::create_dir_all(target.parent().context("a recording has a folder")?)?;
         std::fs::copy(&fresh, &target).with_context(|| format!("cannot write {}", target.display()))?;
     }
+    for machine in look.machines {
+        std::fs::remove_file(host_file(cluster, machine)).ok();
+    }
     std::fs::remove_file(&fresh).ok();
     Ok(document)
+}
+
+/// Where a machine writes what it sees of itself.
+fn host_file(cluster: &Cluster, machine: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("{}-{}.{machine}.host.jsonl", cluster.name(), std::process::id()))
+}
+
+/// What a machine sees of itself, in a file. A machine of the control plane is told to dial metrics-server's pods, as
+/// the report says.
+fn within(cluster: &Cluster, plan: &Plan, machine: &str) -> Result<PathBuf> {
+    let file =
+        std::env::temp_dir().join(format!("{}-{}.{machine}.host.jsonl", cluster.name(), std::process::id()));
+    let mut command = Command::new(&plan.program);
+    command.args(["host", "--output", "json", "--record"]).arg(&file);
+    if machine == "cp" {
+        let pods = cluster.get(&["pods", "-n", "kube-system", "-l", "k8s-app=metrics-server"])?;
+        for pod in pods["items"].as_array().into_iter().flatten() {
+            if let Some(address) = pod["status"]["podIP"].as_str() {
+                command.args(["--dial", &format!("{address}:10250")]);
+            }
+        }
+    }
+    let output = cluster.in_namespace(&Vantage::Host(machine.to_owned()), &command)?.output()?;
+    // Findings and open questions are for the look to judge; without a file there is nothing to join.
+    ensure!(
+        matches!(output.status.code(), Some(0 | 1 | 3)) && file.exists(),
+        "host on {machine}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(file)
 }
 
 /// The report of a look for a person, who may see no more of a failure than what was printed.

@@ -1,0 +1,76 @@
+//! `--with FILE`: what machines saw of themselves, joined with the cluster.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::{Failure, Kind};
+use crate::collect::{CollectOptions, HostLook};
+use crate::source::{Observation, Recording, Request};
+
+/// Looks from elsewhere.
+#[derive(Debug, Args)]
+pub(super) struct WithArgs {
+    /// Join what `host -o FILE` or `probe -o FILE` saw; may be given several times
+    ///
+    /// Each machine is matched with a Node by its addresses. What is older than 15 minutes says nothing of now, and
+    /// leaves its questions open.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    with: Vec<PathBuf>,
+}
+
+/// What the files hold.
+#[derive(Clone, Debug, Default)]
+pub(super) struct With {
+    observations: Vec<Observation>,
+    hosts: Vec<HostLook>,
+}
+
+impl WithArgs {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When one cannot be read, is of another kind, or speaks of a machine that another has spoken of.
+    pub(super) fn load(&self) -> Result<With, Failure> {
+        let mut with = With::default();
+        let mut machines = BTreeSet::new();
+        for path in &self.with {
+            let named = || format!("the file is {}", path.display());
+            let recording = Recording::read(path)
+                .map_err(|error| Failure::from_sentence(Kind::Input, &error.to_string()).context(named()))?;
+            let hosts = HostLook::recorded(&recording.header.arguments);
+            if hosts.is_empty() {
+                return Err(Failure::new(Kind::Input, "nothing in the file was seen from within a machine")
+                    .context(named())
+                    .hint("`--with` takes what `metrics-preflight host -o FILE` wrote on a machine."));
+            }
+            for host in hosts {
+                if !machines.insert(host.name.clone()) {
+                    let text = format!("two files are about a machine called {}", host.name);
+                    return Err(Failure::new(Kind::Input, text).context(named()).hint(
+                        "Give the newer one only; where two machines share a name, look again with `host --name NAME`.",
+                    ));
+                }
+                with.hosts.push(host);
+            }
+            let seen = recording.observations.into_iter();
+            // Of a cluster only the cluster itself speaks.
+            with.observations.extend(seen.filter(|seen| matches!(seen.request, Request::Fact { .. })));
+        }
+        Ok(with)
+    }
+}
+
+impl With {
+    /// The options with these machines among what is looked at.
+    pub(super) fn joined(&self, mut options: CollectOptions) -> CollectOptions {
+        options.hosts.extend(self.hosts.iter().cloned());
+        options
+    }
+
+    /// What was seen.
+    pub(super) fn observations(&self) -> Vec<Observation> {
+        self.observations.clone()
+    }
+}
