@@ -1,0 +1,4 @@
+//! The engine against rules as programs write them.
+
+mod forward;
+mod limits;
