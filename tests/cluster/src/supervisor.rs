@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use crate::control::{Reply, Request, Verb};
 use crate::hook::MARK;
 use crate::layout::{CONTROL_PLANE, HOST_VARIABLE, Layout, ROLE_VARIABLE};
+use crate::process;
 use crate::run::wait_for;
 use crate::unit::Unit;
 
@@ -50,8 +51,7 @@ type Units = Arc<Vec<Slot>>;
 pub(crate) fn run(cluster: &str) -> Result<()> {
     let layout = Layout::load(cluster)?;
     let mut units = Vec::new();
-    for host in layout.hosts() {
-        let keeper = keep(&layout, &host)?;
+    for (host, keeper) in keepers(&layout)? {
         if host == CONTROL_PLANE {
             units.push(Unit::service(&layout, &host, keeper, "etcd", &ETCD));
             for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
@@ -62,10 +62,6 @@ pub(crate) fn run(cluster: &str) -> Result<()> {
             units.push(Unit::service(&layout, &host, keeper, "kubelet", &["sh", "-c", KUBELET]));
         }
         units.push(Unit::service(&layout, &host, keeper, "kube-proxy", &KUBE_PROXY));
-    }
-    for host in layout.hosts() {
-        let ready = layout.host_dir(&host).join("keeper");
-        wait_for(&format!("host {host}"), Duration::from_secs(20), || Ok(ready.exists()))?;
     }
     let units: Units = Arc::new(
         units
@@ -93,19 +89,37 @@ pub(crate) fn run(cluster: &str) -> Result<()> {
     }
 }
 
-/// Starts the process whose namespaces are the host's.
-fn keep(layout: &Layout, host: &str) -> Result<u32> {
+/// Starts the hosts; for each the process whose namespaces are the host's.
+fn keepers(layout: &Layout) -> Result<Vec<(String, u32)>> {
+    for host in layout.hosts() {
+        keep(layout, &host)?;
+    }
+    let mut keepers = Vec::new();
+    for host in layout.hosts() {
+        let ready = layout.host_dir(&host).join("keeper");
+        wait_for(&format!("host {host}"), Duration::from_secs(20), || Ok(ready.exists()))?;
+        let keeper = process::of_cluster(&layout.name)
+            .into_iter()
+            .find(|process| process.role.as_deref() == Some("keeper") && process.host.as_ref() == Some(&host))
+            .with_context(|| format!("host {host} has no keeper"))?;
+        keepers.push((host, u32::try_from(keeper.pid)?));
+    }
+    Ok(keepers)
+}
+
+/// Starts a host's keeper. It is the first process of the host's PID namespace, and `unshare`, which waits for it,
+/// is outside: only the keeper itself may carry the role.
+fn keep(layout: &Layout, host: &str) -> Result<()> {
     fs::create_dir_all(layout.host_dir(host))?;
-    let child = Command::new("nsenter")
+    Command::new("nsenter")
         .arg(format!("--net=/run/netns/{}", layout.netns(host)))
-        .args(["--", "unshare", "--mount", "--uts", "--propagation", "private", "--"])
+        .args(["--", "unshare", "--mount", "--uts", "--pid", "--fork", "--propagation", "private", "--"])
+        .args(["env", &format!("{ROLE_VARIABLE}=keeper"), &format!("{HOST_VARIABLE}={host}")])
         .arg(env::current_exe()?)
         .args([MARK, "keep", &layout.name, host])
-        .env(ROLE_VARIABLE, "keeper")
-        .env(HOST_VARIABLE, host)
         .spawn()
         .with_context(|| format!("cannot start host {host}"))?;
-    Ok(child.id())
+    Ok(())
 }
 
 fn answer(units: &Units, mut stream: &UnixStream) {
@@ -143,7 +157,7 @@ fn carry_out(units: &Units, request: &Request) -> Result<Reply> {
         }
         Verb::Status => {}
     }
-    Ok(Reply { error: None, pid: unit.pid(), starts: unit.starts, manifest: unit.manifest() })
+    Ok(Reply { error: None, pid: unit.pid_on_host(), starts: unit.starts, manifest: unit.manifest() })
 }
 
 /// A panic while a unit was held leaves at worst a program to be started again.

@@ -3,14 +3,16 @@
 use std::fs::{File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::layout::{CONTROL_PLANE, HOST_PATH, Layout, ROLE_VARIABLE};
 use crate::process::kill;
@@ -70,8 +72,11 @@ impl Unit {
         }
     }
 
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+    /// The number of its process as the host sees it.
+    pub(crate) fn pid_on_host(&self) -> Option<u32> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.id())).ok()?;
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        numbers.split_whitespace().last()?.parse().ok()
     }
 
     pub(crate) fn manifest(&self) -> Option<u64> {
@@ -145,16 +150,21 @@ impl Unit {
 
     fn spawn(&mut self, command: &[String]) -> Result<()> {
         let log = self.open_log()?;
-        let child = Command::new("nsenter")
-            .args(["-t", &self.keeper.to_string(), "-m", "-n", "-u", "--"])
+        let namespace = |name: &str| format!("/proc/{}/ns/{name}", self.keeper);
+        let mut entered = Command::new("nsenter");
+        entered
+            .arg(format!("--mount={}", namespace("mnt")))
+            .arg(format!("--net={}", namespace("net")))
+            .arg(format!("--uts={}", namespace("uts")))
+            .arg("--")
             .args(command)
             .env_remove(ROLE_VARIABLE)
             .env("PATH", HOST_PATH)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .process_group(0)
-            .spawn()
+            .process_group(0);
+        let child = spawn_in(&namespace("pid"), &mut entered)
             .with_context(|| format!("cannot start {}", self.name))?;
         self.child = Some(child);
         self.starts += 1;
@@ -194,4 +204,15 @@ impl Unit {
             writeln!(log, "[supervisor] {text}").ok();
         }
     }
+}
+
+/// Starts a program in a PID namespace, as a child of this process: `nsenter --pid` would stand between, and
+/// a signal would end it instead of the program. Only the thread enters, and only for its children.
+fn spawn_in(namespace: &str, command: &mut Command) -> Result<Child> {
+    let namespace = File::open(namespace)?;
+    let enter = || -> Result<Child> {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
+        Ok(command.spawn()?)
+    };
+    thread::scope(|scope| scope.spawn(enter).join()).unwrap_or_else(|_| bail!("the thread panicked"))
 }
