@@ -14,18 +14,12 @@ use anyhow::{Context, Result};
 use crate::control::{Reply, Request, Verb};
 use crate::hook::MARK;
 use crate::layout::{CONTROL_PLANE, HOST_VARIABLE, Layout, ROLE_VARIABLE};
+use crate::policy;
 use crate::process;
 use crate::run::wait_for;
 use crate::unit::Unit;
 
 const TICK: Duration = Duration::from_millis(100);
-
-/// As kubeadm's systemd drop-in has it.
-const KUBELET: &str = "\
-for file in /var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet; do [ -f $file ] && . $file; done
-exec kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \
---kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml \
-$KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS";
 
 const KUBE_PROXY: [&str; 2] = ["kube-proxy", "--config=/var/lib/kube-proxy/config.conf"];
 
@@ -50,6 +44,8 @@ type Units = Arc<Vec<Slot>>;
 /// The life of the supervisor; it ends with its PID namespace.
 pub(crate) fn run(cluster: &str) -> Result<()> {
     let layout = Layout::load(cluster)?;
+    let program = layout.program();
+    let program = program.to_str().context("the path of this program is no text")?;
     let mut units = Vec::new();
     for (host, keeper) in keepers(&layout)? {
         if host == CONTROL_PLANE {
@@ -59,7 +55,9 @@ pub(crate) fn run(cluster: &str) -> Result<()> {
             }
         } else {
             units.push(Unit::service(&layout, &host, keeper, "containerd", &["containerd"]));
-            units.push(Unit::service(&layout, &host, keeper, "kubelet", &["sh", "-c", KUBELET]));
+            units.push(Unit::of_file(&layout, &host, keeper, "kubelet"));
+            // Runs only where a scenario wants policies to be enforced.
+            units.push(Unit::service(&layout, &host, keeper, policy::PLUGIN, &[program, MARK, "policies"]));
         }
         units.push(Unit::service(&layout, &host, keeper, "kube-proxy", &KUBE_PROXY));
     }

@@ -16,6 +16,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::layout::{CONTROL_PLANE, HOST_PATH, Layout, ROLE_VARIABLE};
 use crate::process::kill;
+use crate::unit_file::{Start, UnitFile};
 
 /// How long a program may take to end by itself. kube-apiserver would take half a minute to let its watchers go, and
 /// scenarios restart it often.
@@ -40,6 +41,8 @@ enum Kind {
     Service {
         command: Vec<String>,
     },
+    /// Runs what the host's unit file and its drop-ins say, as they are when it starts.
+    UnitFile,
     /// Runs the command of a manifest, for as long as there is one.
     StaticPod {
         running: Option<u64>,
@@ -50,6 +53,10 @@ impl Unit {
     pub(crate) fn service(layout: &Layout, host: &str, keeper: u32, name: &str, command: &[&str]) -> Self {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
         Self::new(layout, host, keeper, name, Kind::Service { command })
+    }
+
+    pub(crate) fn of_file(layout: &Layout, host: &str, keeper: u32, name: &str) -> Self {
+        Self::new(layout, host, keeper, name, Kind::UnitFile)
     }
 
     pub(crate) fn static_pod(layout: &Layout, keeper: u32, name: &str) -> Self {
@@ -82,7 +89,7 @@ impl Unit {
     pub(crate) fn manifest(&self) -> Option<u64> {
         match self.kind {
             Kind::StaticPod { running } => running,
-            Kind::Service { .. } => None,
+            Kind::Service { .. } | Kind::UnitFile => None,
         }
     }
 
@@ -106,8 +113,19 @@ impl Unit {
             self.next = Instant::now() + PAUSE;
             self.note(&format!("{} ended: {status}", self.name));
         }
-        let command = match &self.kind {
-            Kind::Service { command } => command.clone(),
+        let start = match &self.kind {
+            Kind::Service { command } => Start::plain(command.clone()),
+            Kind::UnitFile if !self.wanted || self.child.is_some() || Instant::now() < self.next => {
+                return Ok(());
+            }
+            Kind::UnitFile => {
+                let root = PathBuf::from(format!("/proc/{}/root", self.keeper));
+                let start = UnitFile::load(&root, &self.name).and_then(|unit| unit.start());
+                start.inspect_err(|error| {
+                    self.next = Instant::now() + PAUSE;
+                    self.note(&format!("{error:#}"));
+                })?
+            }
             Kind::StaticPod { running } => {
                 let running = *running;
                 let Some((command, hash)) = self.read_manifest(running) else {
@@ -118,11 +136,11 @@ impl Unit {
                     self.kind = Kind::StaticPod { running: Some(hash) };
                     self.next = Instant::now();
                 }
-                command
+                Start::plain(command)
             }
         };
         if self.wanted && self.child.is_none() && Instant::now() >= self.next {
-            self.spawn(&command)?;
+            self.spawn(&start)?;
         }
         Ok(())
     }
@@ -148,7 +166,7 @@ impl Unit {
         crate::manifest::command(&text).ok().map(|command| (command, hash))
     }
 
-    fn spawn(&mut self, command: &[String]) -> Result<()> {
+    fn spawn(&mut self, start: &Start) -> Result<()> {
         let log = self.open_log()?;
         let namespace = |name: &str| format!("/proc/{}/ns/{name}", self.keeper);
         let mut entered = Command::new("nsenter");
@@ -157,7 +175,8 @@ impl Unit {
             .arg(format!("--net={}", namespace("net")))
             .arg(format!("--uts={}", namespace("uts")))
             .arg("--")
-            .args(command)
+            .args(&start.argv)
+            .envs(&start.environment)
             .env_remove(ROLE_VARIABLE)
             .env("PATH", HOST_PATH)
             .stdin(Stdio::null())
