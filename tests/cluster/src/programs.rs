@@ -56,12 +56,15 @@ const ADAPTER: &[Module] = &[Module {
 }];
 
 /// A program of the distribution, and the package that has it (Debian's and Ubuntu's names).
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("etcd", "etcd-server"),
     ("containerd", "containerd"),
     ("runc", "runc"),
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("iptables", "iptables"),
+    // For kube-proxy's mode of that name, and the cluster's DNS.
+    ("nft", "nftables"),
+    ("dnsmasq", "dnsmasq-base"),
     ("busybox", "busybox-static"),
     ("ip", "iproute2"),
     ("jq", "jq"),
