@@ -45,5 +45,5 @@ pub use options::{
     Adapter, Component, Dns, IptablesBackend, MetricsServer, Options, ProxyMode, Serving, User, Vantage,
 };
 pub use pki::{Ca, Certificate, Pair};
-pub use programs::{ADAPTER_VERSION, KUBERNETES_VERSION, METRICS_SERVER_VERSION, install};
+pub use programs::{ADAPTER_VERSION, KUBERNETES_VERSION, METRICS_SERVER_VERSION, install, static_program};
 pub use run::Output;
