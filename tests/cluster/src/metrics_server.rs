@@ -79,6 +79,19 @@ impl Cluster {
         self.masters(&[&words[..], &["--grace-period=1", "--wait=false"]].concat(), None).map(drop)
     }
 
+    /// Ends metrics-server's process, so that its container starts anew: in the same pod, with the same network.
+    ///
+    /// # Errors
+    /// When no node runs one.
+    pub fn end_metrics_server(&self) -> Result<()> {
+        let mut ended = false;
+        for node in self.nodes() {
+            ended |= self.exec(&node, &["pkill", "-x", "metrics-server"])?.success();
+        }
+        ensure!(ended, "no node runs metrics-server");
+        Ok(())
+    }
+
     /// Waits until the `APIService` is available and `kubectl top nodes` lists every node.
     ///
     /// # Errors

@@ -102,6 +102,9 @@ fn processes(cluster: &Cluster) -> Result<()> {
     let pid = cluster.exec("node1", &["pidof", "kubelet"])?.ok()?;
     ensure!(shown.contains(&format!("MainPID={}\n", pid.trim())), "{shown}");
     ensure!(shown.contains("DropInPaths=/etc/systemd/system/kubelet.service.d/10-kubeadm.conf\n"), "{shown}");
+    let value =
+        cluster.exec("node1", &["systemctl", "show", "-p", "FragmentPath", "--value", "kubelet"])?.ok()?;
+    ensure!(value == "/usr/lib/systemd/system/kubelet.service\n", "{value}");
     let text = cluster.exec("node1", &["systemctl", "cat", "kubelet"])?.ok()?;
     ensure!(text.contains("# /usr/lib/systemd/system/kubelet.service\n[Unit]\n"), "{text}");
     ensure!(text.contains("--config=/var/lib/kubelet/config.yaml"), "{text}");

@@ -1,8 +1,9 @@
 //! What runs in pods: the program's image, the DNS, and policies; with kube-proxy in its nftables mode.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use cluster::{
-    Cluster, Dns, MetricsServer, NetworkPolicy, Options, PROGRAM_IMAGE, ProxyMode, Serving, static_program,
+    Cluster, Component, Dns, MetricsServer, NetworkPolicy, Options, PROGRAM_IMAGE, ProxyMode, Serving,
+    Vantage, static_program,
 };
 use serde_json::json;
 
@@ -115,6 +116,13 @@ fn a_pod_runs_the_program_and_policies_bind_it_where_no_host_shows_them() -> Res
     }
     cluster.wait_metrics_available(MINUTES)?;
 
+    cluster.remove_kube_proxy("node1")?;
+    let tables = cluster.shell("node1", "nft list tables")?.ok()?;
+    ensure!(!tables.contains("kube-proxy"), "{tables}");
+    ensure!(!crate::connects(&cluster, &Vantage::Host("node1".into()), "10.96.0.1:443")?);
+    cluster.start(Component::KubeProxy, "node1")?;
+    cluster.wait_dns(MINUTES)?;
+
     policies(&cluster)?;
 
     cluster.silence_dns()?;
@@ -150,6 +158,13 @@ fn policies(cluster: &Cluster) -> Result<()> {
         Ok(true)
     })?;
     ensure!(filters(cluster)? == before, "a host's filter shows it");
+    // Pods that no policy selects start as always, and reach what they like.
+    cluster.deploy_workload("team", "web", None)?;
+    cluster.kubectl(&["-n", "team", "rollout", "status", "deployment/web", "--timeout=60s"])?;
+    let pods = cluster.get(&["pods", "-n", "team"])?;
+    let pod = pods["items"][0]["metadata"]["name"].as_str().context("a pod")?;
+    let dial = ["timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/10.96.0.1/443"];
+    cluster.exec_in_pod_network("team", pod, &dial)?.ok()?;
     // Whoever deletes the policy has cured it.
     cluster.kubectl(&["-n", "kube-system", "delete", "networkpolicy", "metrics-server-egress"])?;
     cluster.restart_metrics_server()?;
@@ -160,7 +175,7 @@ fn policies(cluster: &Cluster) -> Result<()> {
     let (name, _, address) = metrics_server(cluster)?;
     let ready = cluster.get(&["pod", "-n", "kube-system", &name])?;
     ensure!(ready["status"]["containerStatuses"][0]["ready"] == true, "the kubelet still gets through");
-    ensure!(!crate::connects(cluster, &cluster::Vantage::Host("cp".into()), &format!("{address}:10250"))?);
+    ensure!(!crate::connects(cluster, &Vantage::Host("cp".into()), &format!("{address}:10250"))?);
     ensure!(filters(cluster)? == before, "a host's filter shows it");
     cluster.kubectl(&["-n", "kube-system", "delete", "networkpolicy", "metrics-server-ingress"])?;
     cluster.wait_metrics_available(MINUTES)

@@ -181,7 +181,7 @@ fn network(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             // is there, whose container then starts anew.
             working(cluster, &MetricsServer::default())?;
             on_nodes(cluster, "sysctl -w net.ipv4.ip_forward=0")?;
-            cluster.shell("node1", "pkill -x metrics-server")?.ok()?;
+            cluster.end_metrics_server()?;
             log_has(cluster, "i/o timeout")
         }
         "kube-proxy-gone" => {
