@@ -1,7 +1,6 @@
 //! metrics-server as its release installs it, and something for it to measure.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -60,20 +59,6 @@ impl Cluster {
         }
         image::write_program(&archive, &self.programs.join("metrics-server"), IMAGE)?;
         self.import_everywhere(&archive)
-    }
-
-    /// Puts an image on every node.
-    pub(crate) fn import_everywhere(&self, archive: &Path) -> Result<()> {
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .nodes()
-                .into_iter()
-                .map(|node| scope.spawn(move || self.import(&node, archive)))
-                .collect();
-            threads
-                .into_iter()
-                .try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("an import panicked"))))
-        })
     }
 
     /// The manifest that [`Cluster::install_metrics_server`] applies.

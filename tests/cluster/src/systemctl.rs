@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::control::{Reply, Verb, ask};
 use crate::layout::{IDENTITY_FILE, Identity};
+use crate::unit_file::UnitFile;
 
 /// The units that the supervisor runs.
 const SUPERVISED: [&str; 4] = ["kubelet", "kube-proxy", "containerd", "etcd"];
@@ -55,6 +56,8 @@ fn one(verb: &str, unit: &str, now: bool, quiet: bool) -> Result<i32> {
                 stop(unit)?;
             }
         }
+        "cat" => println!("{}", UnitFile::load(Path::new("/"), unit)?.cat()),
+        "show" => print!("{}", show(unit)?),
         "is-active" | "status" => return status(unit, verb == "status", quiet),
         "is-enabled" => {
             let enabled =
@@ -158,6 +161,19 @@ fn execute(unit: &str, key: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The properties that tell where a unit comes from and what runs of it.
+fn show(unit: &str) -> Result<String> {
+    let (path, drop_ins) = UnitFile::load(Path::new("/"), unit)
+        .map_or_else(|_| (String::new(), String::new()), |file| (file.path, file.drop_ins.join(" ")));
+    let pid = if SUPERVISED.contains(&unit) { supervised(Verb::Status, unit)?.pid } else { None };
+    let active = pid.is_some() || Path::new(ACTIVE).join(unit).exists();
+    Ok(format!(
+        "MainPID={}\nActiveState={}\nFragmentPath={path}\nDropInPaths={drop_ins}\n",
+        pid.unwrap_or_default(),
+        if active { "active" } else { "inactive" }
+    ))
 }
 
 fn status(unit: &str, long: bool, quiet: bool) -> Result<i32> {
