@@ -6,6 +6,18 @@ use crate::check::Check;
 
 /// Every check.
 pub static CHECKS: &[Check] = &[
+    crate::host::forward_policy_drop::CHECK,
+    crate::host::ip_forward_off::CHECK,
+    crate::host::kube_proxy_not_programming::CHECK,
+    crate::host::kubelet_port_filtered::CHECK,
+    crate::host::kubelet_not_listening_there::CHECK,
+    crate::host::wrong_node_address::CHECK,
+    crate::host::control_plane_without_pod_route::CHECK,
+    crate::host::forwarding_hazard::CHECK,
+    crate::host::setting_lost_at_boot::CHECK,
+    crate::host::bridge_netfilter_off::CHECK,
+    crate::host::conntrack_full::CHECK,
+    crate::host::reverse_path_filter_strict::CHECK,
     crate::registration::metrics_api_not_registered::CHECK,
     crate::registration::apiservice_service_missing::CHECK,
     crate::registration::apiservice_port_mismatch::CHECK,

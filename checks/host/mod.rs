@@ -13,9 +13,10 @@ pub(crate) mod kubelet_port_filtered;
 mod place;
 pub(crate) mod reverse_path_filter_strict;
 pub(crate) mod setting_lost_at_boot;
-#[cfg(test)]
 mod tests;
 pub(crate) mod wrong_node_address;
+
+#[cfg(test)]
 
 /// What a machine that does not work can bring about.
 const EXPLAINS: &[&str] = &[
