@@ -15,6 +15,7 @@ pub static CHECKS: &[Check] = &[
     crate::service::service_port_name_unresolved::CHECK,
     crate::workload::metrics_server_crashing::CHECK,
     crate::workload::metrics_server_not_ready::CHECK,
+    crate::workload::metrics_server_scaled_to_zero::CHECK,
     crate::api_access::pod_network_to_api_blocked::CHECK,
     crate::api_access::auth_reader_binding_missing::CHECK,
     crate::kubelet::kubelet_cert_self_signed::CHECK,

@@ -2,3 +2,4 @@
 
 pub(crate) mod metrics_server_crashing;
 pub(crate) mod metrics_server_not_ready;
+pub(crate) mod metrics_server_scaled_to_zero;

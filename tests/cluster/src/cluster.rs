@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::control::Verb;
 use crate::layout::{CONTROL_PLANE, HOST_PATH, Layout, state_root};
 use crate::net::{self, API_ONLY, NO_ROUTE, WORKSTATION};
-use crate::options::{Component, Options, Vantage};
+use crate::options::{Options, Vantage};
 use crate::run::{LIMIT, Output, run, wait_for};
 use crate::{cgroup, files, image, init, process, programs};
 
@@ -270,22 +270,6 @@ impl Cluster {
     /// When the deadline has passed.
     pub fn wait(&self, what: &str, deadline: Duration, done: impl FnMut() -> Result<bool>) -> Result<()> {
         wait_for(what, deadline, done)
-    }
-
-    pub(crate) fn import(&self, node: &str, archive: &Path) -> Result<()> {
-        let containerd = || -> Result<()> {
-            wait_for(&format!("containerd on {node}"), Duration::from_secs(30), || {
-                Ok(self.path(node, "/run/containerd/containerd.sock").exists())
-            })?;
-            let archive = archive.to_string_lossy();
-            let import = ["ctr", "-n", "k8s.io", "images", "import", &*archive];
-            // The socket is there a moment before somebody listens.
-            wait_for(&format!("the images on {node}"), Duration::from_mins(1), || {
-                self.exec(node, &import)?.ok().map(|_| true)
-            })
-        };
-        containerd()
-            .map_err(|error| self.explain(error, &self.layout.log(node, Component::Containerd.name())))
     }
 
     /// Adds the end of a log to an error.

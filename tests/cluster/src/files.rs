@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::cgroup;
@@ -14,7 +14,7 @@ use crate::kubeconfig::{self, Credential};
 use crate::layout::{CONTROL_PLANE, Layout, node_name};
 use crate::manifest;
 use crate::net::{self, CONTROL_PLANE_IP, pod_cidr};
-use crate::options::{Options, Serving};
+use crate::options::{IptablesBackend, Options, Serving};
 use crate::pki::{Ca, Certificate, Pair, signing_keys};
 
 /// Where kubeadm keeps its certificates.
@@ -23,6 +23,9 @@ pub(crate) const PKI: &str = "/etc/kubernetes/pki";
 pub(crate) const ADMINS: &str = "kubeadm:cluster-admins";
 /// A node's configuration of its kubelet.
 pub(crate) const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+
+/// What is laid over the kubelet's unit.
+pub(crate) const KUBELET_DROP_INS: &str = "/etc/systemd/system/kubelet.service.d";
 
 /// Writes files below one host's root.
 struct Root(PathBuf);
@@ -58,17 +61,27 @@ pub(crate) fn write(
     write_control_plane(&control_plane, options, &ca)?;
     for host in layout.hosts() {
         let root = Root(root(&host));
-        write_any_host(&root, layout, &host, programs, &ca)?;
+        write_any_host(&root, layout, options, &host, programs, &ca)?;
     }
     for (index, serving) in options.nodes.iter().enumerate() {
         let number = index + 1;
         let root = Root(root(&node_name(number)));
-        write_node(&root, layout, number, serving, &options.kubelet_patch, &ca)?;
+        write_node(&root, layout, programs, number, serving, &options.kubelet_patch, &ca)?;
     }
     Ok(())
 }
 
-fn write_any_host(root: &Root, layout: &Layout, host: &str, programs: &Path, ca: &Ca) -> Result<()> {
+fn write_any_host(
+    root: &Root,
+    layout: &Layout,
+    options: &Options,
+    host: &str,
+    programs: &Path,
+    ca: &Ca,
+) -> Result<()> {
+    if let Some(backend) = options.iptables.get(host) {
+        link_iptables(&root.0, *backend)?;
+    }
     for name in ["systemctl", "journalctl"] {
         link(&layout.program(), &root.at(&format!("/usr/local/sbin/{name}")))?;
     }
@@ -93,8 +106,22 @@ fn write_any_host(root: &Root, layout: &Layout, host: &str, programs: &Path, ca:
     let node = if host == CONTROL_PLANE { "node1" } else { host };
     let config = include_str!("../manifests/kube-proxy-config.yaml")
         .replace("@ADDRESS@", &net::address(host)?)
+        .replace("@MODE@", options.proxy_mode.name())
         .replace("@NODE@", node);
     root.write("/var/lib/kube-proxy/config.conf", &config)
+}
+
+/// What `update-alternatives` would do, on a host's own layer.
+pub(crate) fn link_iptables(root: &Path, backend: IptablesBackend) -> Result<()> {
+    for family in ["iptables", "ip6tables"] {
+        for kind in ["", "-restore", "-save"] {
+            let program = format!("/usr/sbin/{family}-{}{kind}", backend.name());
+            ensure!(root.join(&program[1..]).exists(), "{program} is not installed");
+            let alternative = root.join(format!("etc/alternatives/{family}{kind}"));
+            link(Path::new(&program), &alternative)?;
+        }
+    }
+    Ok(())
 }
 
 fn hosts_file(layout: &Layout) -> Result<String> {
@@ -183,6 +210,7 @@ fn write_static_pods(root: &Root, options: &Options) -> Result<()> {
 fn write_node(
     root: &Root,
     layout: &Layout,
+    programs: &Path,
     number: usize,
     serving: &Serving,
     patch: &Value,
@@ -203,6 +231,10 @@ fn write_node(
         "/var/lib/kubelet/kubeadm-flags.env",
         &format!("KUBELET_KUBEADM_ARGS=\"--hostname-override={node} --node-ip={}\"\n", net::address(&node)?),
     )?;
+    // Where the packages of Kubernetes put them; the drop-in also where older ones did, and where people write.
+    root.write("/usr/lib/systemd/system/kubelet.service", include_str!("../manifests/kubelet.service"))?;
+    root.write(&format!("{KUBELET_DROP_INS}/10-kubeadm.conf"), include_str!("../manifests/10-kubeadm.conf"))?;
+    link(&programs.join("kubelet"), &root.at("/usr/bin/kubelet"))?;
     root.write(KUBELET_CONFIG, &kubelet_config(root, layout, &node, serving, patch)?)?;
     root.write("/etc/containerd/config.toml", include_str!("../manifests/containerd.toml"))?;
     let cni = include_str!("../manifests/cni.json").replace("@POD_CIDR@", &pod_cidr(number));

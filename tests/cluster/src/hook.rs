@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{host, init, journalctl, supervisor, systemctl};
+use crate::{host, init, journalctl, policy, supervisor, systemctl};
 
 /// The first argument of a program that was started to play a part.
 pub(crate) const MARK: &str = "__cluster";
@@ -23,6 +23,7 @@ pub fn hook() {
     let result = match (called, args.get(1).map(String::as_str)) {
         (Some("systemctl"), _) => systemctl::main(&args[1..]),
         (Some("journalctl"), _) => journalctl::main(&args[1..]),
+        (Some(policy::PLUGIN), _) => policy::plugin(),
         (_, Some(MARK)) => play(&args[2..]).map(|()| 0),
         _ => return,
     };
@@ -43,6 +44,7 @@ fn play(args: &[String]) -> Result<()> {
         ["init", cluster] => init::init(cluster),
         ["supervise", cluster] => supervisor::run(cluster),
         ["keep", cluster, host] => host::keep(cluster, host).context("setting the host up"),
+        ["policies"] => policy::agent(),
         _ => bail!("unknown part: {}", args.join(" ")),
     }
 }

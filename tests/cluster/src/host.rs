@@ -3,12 +3,11 @@
 
 use std::fs::{self, create_dir_all};
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::mount::{MountFlags, mount, mount_bind};
 
+use crate::init::adopt_orphans;
 use crate::layout::{CONTROL_PLANE, IDENTITY_FILE, Identity, Layout};
 
 /// Covered by an overlay.
@@ -29,6 +28,8 @@ pub(crate) fn keep(cluster: &str, host: &str) -> Result<()> {
         create_dir_all(path)?;
         mount_bind(&source, path).with_context(|| format!("cannot mount {path}"))?;
     }
+    // The host's own processes, its pods' among them, and no other host's.
+    mount("proc", "/proc", "proc", MountFlags::empty(), None).context("cannot mount /proc")?;
     tmpfs("/run")?;
     // iptables wants its lock's directory, and programs the place that /var/run points to.
     create_dir_all("/run/lock")?;
@@ -44,10 +45,8 @@ pub(crate) fn keep(cluster: &str, host: &str) -> Result<()> {
     let identity = Identity { layout: layout.clone(), host: host.to_owned() };
     fs::write(IDENTITY_FILE, serde_json::to_vec(&identity)?)?;
     // The file says that the host is ready to be used.
-    fs::write(dir.join("keeper"), std::process::id().to_string())?;
-    loop {
-        thread::sleep(Duration::from_hours(1));
-    }
+    fs::write(dir.join("keeper"), "")?;
+    adopt_orphans()
 }
 
 /// What kubeadm asks of a host; also written to the host's `/etc/sysctl.d`.

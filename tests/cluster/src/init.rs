@@ -86,6 +86,11 @@ pub(crate) fn init(cluster: &str) -> Result<()> {
         .env(ROLE_VARIABLE, "supervisor")
         .spawn()
         .context("cannot start the supervisor")?;
+    adopt_orphans()
+}
+
+/// The life of the first process of a PID namespace: it collects the exit codes of those whose parents are gone.
+pub(crate) fn adopt_orphans() -> ! {
     loop {
         if wait(WaitOptions::empty()).is_err() {
             // Not even an orphan is left.

@@ -131,7 +131,9 @@ impl Cluster {
     /// # Errors
     /// When one is refused.
     pub fn apply(&self, yaml: &str) -> Result<()> {
-        self.kubectl_with(&User::Admin, &["apply", "-f", "-"], Some(yaml))?.ok().map(drop)
+        self.kubectl_with(&User::Admin, &["apply", "-f", "-"], Some(yaml))?.ok()?;
+        // A Service may be among them.
+        self.refresh_dns()
     }
 
     /// Creates these objects as [`User::Admin`]; a refusal is no error.

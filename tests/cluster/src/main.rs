@@ -1,11 +1,15 @@
 //! Starts, enters and removes Kubernetes clusters made of namespaces on this machine.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use cluster::{Adapter, Cluster, MetricsServer, Options, Serving, User, Vantage};
+use cluster::{
+    Adapter, Cluster, Dns, IptablesBackend, MetricsServer, Options, PROGRAM_IMAGE, ProxyMode, Serving, User,
+    Vantage,
+};
 
 /// Kubernetes clusters made of namespaces on this machine
 #[derive(Parser)]
@@ -37,6 +41,18 @@ enum Task {
         /// Install the adapter for custom and external metrics and wait until it serves
         #[arg(long)]
         adapter: bool,
+        /// Install a DNS server for the cluster, as Service kube-dns; there is none otherwise
+        #[arg(long)]
+        dns: bool,
+        /// What kube-proxy writes its rules with
+        #[arg(long, value_enum, default_value_t)]
+        proxy_mode: Proxy,
+        /// What `iptables` is on every host; the machine's own when not given
+        #[arg(long, value_enum)]
+        iptables: Option<Backend>,
+        /// Put an image of this statically linked metrics-preflight on every node
+        #[arg(long, value_name = "PROGRAM")]
+        program: Option<PathBuf>,
         /// End a running cluster of the same name first
         #[arg(long)]
         replace: bool,
@@ -76,6 +92,19 @@ enum ServingMode {
     Pending,
 }
 
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Proxy {
+    #[default]
+    Iptables,
+    Nftables,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Backend {
+    Nft,
+    Legacy,
+}
+
 fn main() -> ExitCode {
     cluster::hook();
     match run(Cli::parse().command) {
@@ -89,14 +118,43 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<ExitCode> {
     match task {
-        Task::Up { name, nodes, serving, metrics_server, insecure_tls, adapter, replace } => {
+        Task::Up {
+            name,
+            nodes,
+            serving,
+            metrics_server,
+            insecure_tls,
+            adapter,
+            dns,
+            proxy_mode,
+            iptables,
+            program,
+            replace,
+        } => {
             let serving = match serving {
                 ServingMode::SelfSigned => Serving::SelfSigned,
                 ServingMode::Bootstrapped => Serving::Bootstrapped,
                 ServingMode::Pending => Serving::BootstrapPending,
             };
-            let options = Options::new(name).nodes(nodes).serving(&serving).keep(true).replace(replace);
+            let mut options = Options::new(name).nodes(nodes).serving(&serving).keep(true).replace(replace);
+            options = options.proxy_mode(match proxy_mode {
+                Proxy::Iptables => ProxyMode::Iptables,
+                Proxy::Nftables => ProxyMode::Nftables,
+            });
+            if let Some(backend) = iptables {
+                options = options.iptables(match backend {
+                    Backend::Nft => IptablesBackend::Nft,
+                    Backend::Legacy => IptablesBackend::Legacy,
+                });
+            }
             let cluster = Cluster::up(&options)?;
+            if dns {
+                cluster.install_dns(Dns::default())?;
+                cluster.wait_dns(Duration::from_mins(1))?;
+            }
+            if let Some(program) = program {
+                cluster.load_program_image(&program, PROGRAM_IMAGE)?;
+            }
             if metrics_server || insecure_tls {
                 let options = MetricsServer { insecure_tls, ..MetricsServer::default() };
                 cluster.install_metrics_server(&options)?;

@@ -1,7 +1,6 @@
 //! metrics-server as its release installs it, and something for it to measure.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -62,20 +61,6 @@ impl Cluster {
         self.import_everywhere(&archive)
     }
 
-    /// Puts an image on every node.
-    pub(crate) fn import_everywhere(&self, archive: &Path) -> Result<()> {
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .nodes()
-                .into_iter()
-                .map(|node| scope.spawn(move || self.import(&node, archive)))
-                .collect();
-            threads
-                .into_iter()
-                .try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("an import panicked"))))
-        })
-    }
-
     /// The manifest that [`Cluster::install_metrics_server`] applies.
     ///
     /// # Errors
@@ -92,6 +77,19 @@ impl Cluster {
     pub fn restart_metrics_server(&self) -> Result<()> {
         let words = ["-n", "kube-system", "delete", "pods", "-l", "k8s-app=metrics-server"];
         self.masters(&[&words[..], &["--grace-period=1", "--wait=false"]].concat(), None).map(drop)
+    }
+
+    /// Ends metrics-server's process, so that its container starts anew: in the same pod, with the same network.
+    ///
+    /// # Errors
+    /// When no node runs one.
+    pub fn end_metrics_server(&self) -> Result<()> {
+        let mut ended = false;
+        for node in self.nodes() {
+            ended |= self.exec(&node, &["pkill", "-x", "metrics-server"])?.success();
+        }
+        ensure!(ended, "no node runs metrics-server");
+        Ok(())
     }
 
     /// Waits until the `APIService` is available and `kubectl top nodes` lists every node.

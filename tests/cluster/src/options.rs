@@ -1,6 +1,10 @@
 //! What a cluster shall be like before its first process starts.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+
+use crate::layout::{CONTROL_PLANE, node_name};
 
 /// How a kubelet gets the certificate that it serves port 10250 with.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +25,53 @@ pub enum Serving {
     },
 }
 
+/// What kube-proxy writes its rules with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyMode {
+    /// Through `iptables`, whichever back end that has on the host.
+    #[default]
+    Iptables,
+    /// Into the tables `kube-proxy` of nftables.
+    Nftables,
+}
+
+impl ProxyMode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Iptables => "iptables",
+            Self::Nftables => "nftables",
+        }
+    }
+}
+
+/// What `iptables` on a host writes to; the kernel applies both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IptablesBackend {
+    /// nftables, as is the default of the distributions.
+    #[default]
+    Nft,
+    /// The tables of `ip_tables`.
+    Legacy,
+}
+
+impl IptablesBackend {
+    /// The word in the names of its programs, as in `iptables-nft`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nft => "nft",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
+/// How the cluster's DNS is installed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dns {
+    /// Answers the names of hosts (`cp`, `node1`, …) too, as a company's own DNS behind the cluster's would.
+    pub host_names: bool,
+}
+
 /// What [`crate::Cluster::up`] starts.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -30,6 +81,8 @@ pub struct Options {
     pub(crate) removed_apiserver_flags: Vec<String>,
     pub(crate) controller_manager_flags: Vec<String>,
     pub(crate) kubelet_patch: Value,
+    pub(crate) proxy_mode: ProxyMode,
+    pub(crate) iptables: BTreeMap<String, IptablesBackend>,
     pub(crate) keep: bool,
     pub(crate) replace: bool,
 }
@@ -46,6 +99,8 @@ impl Options {
             removed_apiserver_flags: Vec::new(),
             controller_manager_flags: Vec::new(),
             kubelet_patch: Value::Null,
+            proxy_mode: ProxyMode::default(),
+            iptables: BTreeMap::new(),
             keep: false,
             replace: true,
         }
@@ -100,6 +155,28 @@ impl Options {
     #[must_use]
     pub fn kubelet_patch(mut self, patch: Value) -> Self {
         self.kubelet_patch = patch;
+        self
+    }
+
+    /// The mode of every kube-proxy.
+    #[must_use]
+    pub fn proxy_mode(mut self, mode: ProxyMode) -> Self {
+        self.proxy_mode = mode;
+        self
+    }
+
+    /// What `iptables` is on this host (`cp`, `node1`, …), for kube-proxy and everybody else there.
+    #[must_use]
+    pub fn host_iptables(mut self, host: impl Into<String>, backend: IptablesBackend) -> Self {
+        self.iptables.insert(host.into(), backend);
+        self
+    }
+
+    /// What `iptables` is on the control plane and on every node that there is so far.
+    #[must_use]
+    pub fn iptables(mut self, backend: IptablesBackend) -> Self {
+        self.iptables.insert(CONTROL_PLANE.to_owned(), backend);
+        self.iptables.extend((1..=self.nodes.len()).map(|number| (node_name(number), backend)));
         self
     }
 

@@ -56,12 +56,15 @@ const ADAPTER: &[Module] = &[Module {
 }];
 
 /// A program of the distribution, and the package that has it (Debian's and Ubuntu's names).
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("etcd", "etcd-server"),
     ("containerd", "containerd"),
     ("runc", "runc"),
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("iptables", "iptables"),
+    // For kube-proxy's mode of that name, and the cluster's DNS.
+    ("nft", "nftables"),
+    ("dnsmasq", "dnsmasq-base"),
     ("busybox", "busybox-static"),
     ("ip", "iproute2"),
     ("jq", "jq"),
@@ -112,6 +115,27 @@ pub(crate) fn ensure_installed() -> Result<PathBuf> {
 /// The adapter for custom and external metrics.
 pub(crate) fn adapter() -> Result<PathBuf> {
     Ok(compile(ADAPTER)?.join("test-adapter"))
+}
+
+/// Compiles the program under test without shared libraries, as its image needs it; tells where it is.
+///
+/// # Errors
+/// When it cannot be compiled.
+pub fn static_program() -> Result<PathBuf> {
+    let version = call("rustc", &["-vV"])?;
+    let target =
+        version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let directory = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let status = Command::new("cargo")
+        .current_dir(&root)
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("CARGO_TARGET_DIR", &directory)
+        .args(["build", "--locked", "--release", "-p", "metrics-preflight", "--target", target])
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "cannot compile the program without shared libraries");
+    Ok(directory.join(target).join("release/metrics-preflight"))
 }
 
 fn exists(program: &str) -> bool {

@@ -14,17 +14,12 @@ use anyhow::{Context, Result};
 use crate::control::{Reply, Request, Verb};
 use crate::hook::MARK;
 use crate::layout::{CONTROL_PLANE, HOST_VARIABLE, Layout, ROLE_VARIABLE};
+use crate::policy;
+use crate::process;
 use crate::run::wait_for;
 use crate::unit::Unit;
 
 const TICK: Duration = Duration::from_millis(100);
-
-/// As kubeadm's systemd drop-in has it.
-const KUBELET: &str = "\
-for file in /var/lib/kubelet/kubeadm-flags.env /etc/default/kubelet; do [ -f $file ] && . $file; done
-exec kubelet --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf \
---kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml \
-$KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS";
 
 const KUBE_PROXY: [&str; 2] = ["kube-proxy", "--config=/var/lib/kube-proxy/config.conf"];
 
@@ -49,9 +44,10 @@ type Units = Arc<Vec<Slot>>;
 /// The life of the supervisor; it ends with its PID namespace.
 pub(crate) fn run(cluster: &str) -> Result<()> {
     let layout = Layout::load(cluster)?;
+    let program = layout.program();
+    let program = program.to_str().context("the path of this program is no text")?;
     let mut units = Vec::new();
-    for host in layout.hosts() {
-        let keeper = keep(&layout, &host)?;
+    for (host, keeper) in keepers(&layout)? {
         if host == CONTROL_PLANE {
             units.push(Unit::service(&layout, &host, keeper, "etcd", &ETCD));
             for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
@@ -59,13 +55,11 @@ pub(crate) fn run(cluster: &str) -> Result<()> {
             }
         } else {
             units.push(Unit::service(&layout, &host, keeper, "containerd", &["containerd"]));
-            units.push(Unit::service(&layout, &host, keeper, "kubelet", &["sh", "-c", KUBELET]));
+            units.push(Unit::of_file(&layout, &host, keeper, "kubelet"));
+            // Runs only where a scenario wants policies to be enforced.
+            units.push(Unit::service(&layout, &host, keeper, policy::PLUGIN, &[program, MARK, "policies"]));
         }
         units.push(Unit::service(&layout, &host, keeper, "kube-proxy", &KUBE_PROXY));
-    }
-    for host in layout.hosts() {
-        let ready = layout.host_dir(&host).join("keeper");
-        wait_for(&format!("host {host}"), Duration::from_secs(20), || Ok(ready.exists()))?;
     }
     let units: Units = Arc::new(
         units
@@ -93,19 +87,37 @@ pub(crate) fn run(cluster: &str) -> Result<()> {
     }
 }
 
-/// Starts the process whose namespaces are the host's.
-fn keep(layout: &Layout, host: &str) -> Result<u32> {
+/// Starts the hosts; for each the process whose namespaces are the host's.
+fn keepers(layout: &Layout) -> Result<Vec<(String, u32)>> {
+    for host in layout.hosts() {
+        keep(layout, &host)?;
+    }
+    let mut keepers = Vec::new();
+    for host in layout.hosts() {
+        let ready = layout.host_dir(&host).join("keeper");
+        wait_for(&format!("host {host}"), Duration::from_secs(20), || Ok(ready.exists()))?;
+        let keeper = process::of_cluster(&layout.name)
+            .into_iter()
+            .find(|process| process.role.as_deref() == Some("keeper") && process.host.as_ref() == Some(&host))
+            .with_context(|| format!("host {host} has no keeper"))?;
+        keepers.push((host, u32::try_from(keeper.pid)?));
+    }
+    Ok(keepers)
+}
+
+/// Starts a host's keeper. It is the first process of the host's PID namespace, and `unshare`, which waits for it,
+/// is outside: only the keeper itself may carry the role.
+fn keep(layout: &Layout, host: &str) -> Result<()> {
     fs::create_dir_all(layout.host_dir(host))?;
-    let child = Command::new("nsenter")
+    Command::new("nsenter")
         .arg(format!("--net=/run/netns/{}", layout.netns(host)))
-        .args(["--", "unshare", "--mount", "--uts", "--propagation", "private", "--"])
+        .args(["--", "unshare", "--mount", "--uts", "--pid", "--fork", "--propagation", "private", "--"])
+        .args(["env", &format!("{ROLE_VARIABLE}=keeper"), &format!("{HOST_VARIABLE}={host}")])
         .arg(env::current_exe()?)
         .args([MARK, "keep", &layout.name, host])
-        .env(ROLE_VARIABLE, "keeper")
-        .env(HOST_VARIABLE, host)
         .spawn()
         .with_context(|| format!("cannot start host {host}"))?;
-    Ok(child.id())
+    Ok(())
 }
 
 fn answer(units: &Units, mut stream: &UnixStream) {
@@ -143,7 +155,7 @@ fn carry_out(units: &Units, request: &Request) -> Result<Reply> {
         }
         Verb::Status => {}
     }
-    Ok(Reply { error: None, pid: unit.pid(), starts: unit.starts, manifest: unit.manifest() })
+    Ok(Reply { error: None, pid: unit.pid_on_host(), starts: unit.starts, manifest: unit.manifest() })
 }
 
 /// A panic while a unit was held leaves at worst a program to be started again.

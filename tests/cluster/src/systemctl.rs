@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::control::{Reply, Verb, ask};
 use crate::layout::{IDENTITY_FILE, Identity};
+use crate::unit_file::UnitFile;
 
 /// The units that the supervisor runs.
 const SUPERVISED: [&str; 4] = ["kubelet", "kube-proxy", "containerd", "etcd"];
@@ -21,6 +22,9 @@ const ACTIVE: &str = "/run/units";
 pub(crate) fn main(args: &[String]) -> Result<i32> {
     let (options, words): (Vec<&str>, Vec<&str>) =
         args.iter().map(String::as_str).partition(|arg| arg.starts_with('-'));
+    if words.first() == Some(&"show") {
+        return properties(args);
+    }
     let now = options.contains(&"--now");
     let quiet = options.iter().any(|option| matches!(*option, "-q" | "--quiet"));
     let Some((verb, units)) = words.split_first() else {
@@ -55,6 +59,7 @@ fn one(verb: &str, unit: &str, now: bool, quiet: bool) -> Result<i32> {
                 stop(unit)?;
             }
         }
+        "cat" => println!("{}", UnitFile::load(Path::new("/"), unit)?.cat()),
         "is-active" | "status" => return status(unit, verb == "status", quiet),
         "is-enabled" => {
             let enabled =
@@ -158,6 +163,43 @@ fn execute(unit: &str, key: &str) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// `systemctl show [-p NAME,...] [--value] UNIT`
+fn properties(args: &[String]) -> Result<i32> {
+    let (mut wanted, mut only_values, mut unit) = (Vec::new(), false, None);
+    let mut args = args.iter().map(String::as_str);
+    while let Some(arg) = args.next() {
+        match arg.split_once('=') {
+            Some(("--property", names)) => wanted.extend(names.split(',')),
+            _ if matches!(arg, "-p" | "--property") => {
+                wanted.extend(args.next().context("systemctl show: which property?")?.split(','));
+            }
+            _ if arg == "--value" => only_values = true,
+            _ if arg == "show" || arg.starts_with('-') => {}
+            _ => unit = Some(arg.strip_suffix(".service").unwrap_or(arg)),
+        }
+    }
+    for line in show(unit.context("systemctl show: which unit?")?)?.lines() {
+        let (name, value) = line.split_once('=').unwrap_or((line, ""));
+        if wanted.is_empty() || wanted.contains(&name) {
+            println!("{}", if only_values { value } else { line });
+        }
+    }
+    Ok(0)
+}
+
+/// The properties that tell where a unit comes from and what runs of it.
+fn show(unit: &str) -> Result<String> {
+    let (path, drop_ins) = UnitFile::load(Path::new("/"), unit)
+        .map_or_else(|_| (String::new(), String::new()), |file| (file.path, file.drop_ins.join(" ")));
+    let pid = if SUPERVISED.contains(&unit) { supervised(Verb::Status, unit)?.pid } else { None };
+    let active = pid.is_some() || Path::new(ACTIVE).join(unit).exists();
+    Ok(format!(
+        "MainPID={}\nActiveState={}\nFragmentPath={path}\nDropInPaths={drop_ins}\n",
+        pid.unwrap_or_default(),
+        if active { "active" } else { "inactive" }
+    ))
 }
 
 fn status(unit: &str, long: bool, quiet: bool) -> Result<i32> {

@@ -3,17 +3,20 @@
 use std::fs::{File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::layout::{CONTROL_PLANE, HOST_PATH, Layout, ROLE_VARIABLE};
 use crate::process::kill;
+use crate::unit_file::{Start, UnitFile};
 
 /// How long a program may take to end by itself. kube-apiserver would take half a minute to let its watchers go, and
 /// scenarios restart it often.
@@ -38,6 +41,8 @@ enum Kind {
     Service {
         command: Vec<String>,
     },
+    /// Runs what the host's unit file and its drop-ins say, as they are when it starts.
+    UnitFile,
     /// Runs the command of a manifest, for as long as there is one.
     StaticPod {
         running: Option<u64>,
@@ -48,6 +53,10 @@ impl Unit {
     pub(crate) fn service(layout: &Layout, host: &str, keeper: u32, name: &str, command: &[&str]) -> Self {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
         Self::new(layout, host, keeper, name, Kind::Service { command })
+    }
+
+    pub(crate) fn of_file(layout: &Layout, host: &str, keeper: u32, name: &str) -> Self {
+        Self::new(layout, host, keeper, name, Kind::UnitFile)
     }
 
     pub(crate) fn static_pod(layout: &Layout, keeper: u32, name: &str) -> Self {
@@ -70,14 +79,17 @@ impl Unit {
         }
     }
 
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+    /// The number of its process as the host sees it.
+    pub(crate) fn pid_on_host(&self) -> Option<u32> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.id())).ok()?;
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        numbers.split_whitespace().last()?.parse().ok()
     }
 
     pub(crate) fn manifest(&self) -> Option<u64> {
         match self.kind {
             Kind::StaticPod { running } => running,
-            Kind::Service { .. } => None,
+            Kind::Service { .. } | Kind::UnitFile => None,
         }
     }
 
@@ -101,8 +113,19 @@ impl Unit {
             self.next = Instant::now() + PAUSE;
             self.note(&format!("{} ended: {status}", self.name));
         }
-        let command = match &self.kind {
-            Kind::Service { command } => command.clone(),
+        let start = match &self.kind {
+            Kind::Service { command } => Start::plain(command.clone()),
+            Kind::UnitFile if !self.wanted || self.child.is_some() || Instant::now() < self.next => {
+                return Ok(());
+            }
+            Kind::UnitFile => {
+                let root = PathBuf::from(format!("/proc/{}/root", self.keeper));
+                let start = UnitFile::load(&root, &self.name).and_then(|unit| unit.start());
+                start.inspect_err(|error| {
+                    self.next = Instant::now() + PAUSE;
+                    self.note(&format!("{error:#}"));
+                })?
+            }
             Kind::StaticPod { running } => {
                 let running = *running;
                 let Some((command, hash)) = self.read_manifest(running) else {
@@ -113,11 +136,11 @@ impl Unit {
                     self.kind = Kind::StaticPod { running: Some(hash) };
                     self.next = Instant::now();
                 }
-                command
+                Start::plain(command)
             }
         };
         if self.wanted && self.child.is_none() && Instant::now() >= self.next {
-            self.spawn(&command)?;
+            self.spawn(&start)?;
         }
         Ok(())
     }
@@ -143,18 +166,24 @@ impl Unit {
         crate::manifest::command(&text).ok().map(|command| (command, hash))
     }
 
-    fn spawn(&mut self, command: &[String]) -> Result<()> {
+    fn spawn(&mut self, start: &Start) -> Result<()> {
         let log = self.open_log()?;
-        let child = Command::new("nsenter")
-            .args(["-t", &self.keeper.to_string(), "-m", "-n", "-u", "--"])
-            .args(command)
+        let namespace = |name: &str| format!("/proc/{}/ns/{name}", self.keeper);
+        let mut entered = Command::new("nsenter");
+        entered
+            .arg(format!("--mount={}", namespace("mnt")))
+            .arg(format!("--net={}", namespace("net")))
+            .arg(format!("--uts={}", namespace("uts")))
+            .arg("--")
+            .args(&start.argv)
+            .envs(&start.environment)
             .env_remove(ROLE_VARIABLE)
             .env("PATH", HOST_PATH)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .process_group(0)
-            .spawn()
+            .process_group(0);
+        let child = spawn_in(&namespace("pid"), &mut entered)
             .with_context(|| format!("cannot start {}", self.name))?;
         self.child = Some(child);
         self.starts += 1;
@@ -194,4 +223,15 @@ impl Unit {
             writeln!(log, "[supervisor] {text}").ok();
         }
     }
+}
+
+/// Starts a program in a PID namespace, as a child of this process: `nsenter --pid` would stand between, and
+/// a signal would end it instead of the program. Only the thread enters, and only for its children.
+fn spawn_in(namespace: &str, command: &mut Command) -> Result<Child> {
+    let namespace = File::open(namespace)?;
+    let enter = || -> Result<Child> {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::ProcessID))?;
+        Ok(command.spawn()?)
+    };
+    thread::scope(|scope| scope.spawn(enter).join()).unwrap_or_else(|_| bail!("the thread panicked"))
 }

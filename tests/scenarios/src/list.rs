@@ -176,6 +176,18 @@ pub const SCENARIOS: &[Scenario] = &[
         cure: Cure::Production,
     },
     Scenario {
+        name: "scaled-to-zero",
+        about: "a metrics-server that somebody scaled to zero",
+        core: false,
+        looks: &[
+            nodes(Expect::roots(&["metrics-server-scaled-to-zero"])),
+            api(Expect::roots(&["metrics-server-scaled-to-zero"])),
+            as_user("masters", Expect::roots(&["metrics-server-scaled-to-zero"])),
+            as_user("edit", UNANSWERED),
+        ],
+        cure: Cure::Production,
+    },
+    Scenario {
         name: "no-requestheader-flags",
         about: "kube-apiserver without the --requestheader-* flags",
         core: true,

@@ -181,7 +181,7 @@ fn network(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             // is there, whose container then starts anew.
             working(cluster, &MetricsServer::default())?;
             on_nodes(cluster, "sysctl -w net.ipv4.ip_forward=0")?;
-            cluster.shell("node1", "pkill -x metrics-server")?.ok()?;
+            cluster.end_metrics_server()?;
             log_has(cluster, "i/o timeout")
         }
         "kube-proxy-gone" => {
@@ -299,14 +299,26 @@ fn registration(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             r#"{"spec":{"selector":{"k8s-app":"metrics"}}}"#,
             "have no addresses",
         ),
+        "scaled-to-zero" => {
+            working(cluster, &MetricsServer::default())?;
+            cluster.kubectl(&["-n", "kube-system", "scale", "deployment/metrics-server", "--replicas=0"])?;
+            apiservice_says(cluster, "have no addresses")
+        }
         "container-port-renamed" => {
             changed(cluster, "          name: https\n", "          name: main-port\n")?;
             apiservice_says(cluster, "have no addresses")
         }
         _ => bail!("not one of these"),
     };
-    matches!(name, "service-missing" | "wrong-port" | "selector-matches-nothing" | "container-port-renamed")
-        .then(make)
+    matches!(
+        name,
+        "service-missing"
+            | "wrong-port"
+            | "selector-matches-nothing"
+            | "scaled-to-zero"
+            | "container-port-renamed"
+    )
+    .then(make)
 }
 
 /// HPAs on a pipeline that works.

@@ -3,10 +3,13 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use cluster::{
     Adapter, Ca, Certificate, Cluster, Component, MetricsServer, Options, Serving, User, Vantage, set_flag,
 };
+
+mod faults;
+mod inside;
 
 const MINUTES: Duration = Duration::from_mins(3);
 
@@ -127,4 +130,29 @@ fn the_adapter_serves_what_was_written_and_its_own_external_metrics() -> Result<
     let list = read(format!("/apis/external.metrics.k8s.io/v1beta1/{external}"))?;
     ensure!(list.contains("\"value\":\"42\""), "{list}");
     Ok(())
+}
+
+/// metrics-server's pod: its name, its node and its address.
+fn metrics_server(cluster: &Cluster) -> Result<(String, String, String)> {
+    let words = ["pods", "-n", "kube-system", "-l", "k8s-app=metrics-server"];
+    let pods = cluster.get(&words)?;
+    let pods = pods["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let pod = pods.iter().find(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    let pod = pod.context("metrics-server has no pod")?;
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let found = text(&pod["metadata"]["name"])
+        .zip(text(&pod["spec"]["nodeName"]))
+        .zip(text(&pod["status"]["podIP"]))
+        .map(|((name, node), address)| (name, node, address));
+    found.context("metrics-server's pod has no node or address yet")
+}
+
+/// Waits until the `APIService` says these words.
+fn says(cluster: &Cluster, words: &str) -> Result<()> {
+    cluster.wait(&format!("the APIService to say {words:?}"), MINUTES, || {
+        let object = cluster.get(&["apiservice", "v1beta1.metrics.k8s.io"])?;
+        let said = object["status"]["conditions"].to_string();
+        ensure!(said.contains(words), "{said}");
+        Ok(true)
+    })
 }
