@@ -12,6 +12,7 @@ pub mod diagnosis;
 pub mod evidence;
 pub mod filter;
 mod front_proxy;
+mod host;
 mod hpa;
 mod kubelet;
 mod metrics;
