@@ -1,4 +1,4 @@
-//! Beneath the chain: the machines that were looked at from within.
+//! Beneath the chain: the machines, looked at from within.
 
 pub(crate) mod bridge_netfilter_off;
 pub(crate) mod conntrack_full;
@@ -8,15 +8,16 @@ mod forwarding;
 pub(crate) mod forwarding_hazard;
 pub(crate) mod ip_forward_off;
 pub(crate) mod kube_proxy_not_programming;
+pub(crate) mod kubelet_config_missing;
 pub(crate) mod kubelet_not_listening_there;
 pub(crate) mod kubelet_port_filtered;
 mod place;
 pub(crate) mod reverse_path_filter_strict;
+mod role;
 pub(crate) mod setting_lost_at_boot;
+mod testing;
 mod tests;
 pub(crate) mod wrong_node_address;
-
-#[cfg(test)]
 
 /// What a machine that does not work can bring about.
 const EXPLAINS: &[&str] = &[

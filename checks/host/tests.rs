@@ -1,5 +1,7 @@
 //! Machines as they are found, and what each check makes of them.
 
+#![cfg(test)]
+
 use crate::check::{Check, Outcome};
 use crate::evidence::{
     BootValue, Component, Dial, Endpoint, EndpointPort, Evidence, Filters, Host, HostIdentity, Listener,

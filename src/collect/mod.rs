@@ -21,6 +21,8 @@ use crate::source::{Request, Source};
 use ask::{Asked, Asker};
 pub use gate::GateInput;
 pub use hosts::HostLook;
+#[cfg(target_os = "linux")]
+pub use json::pem_certificates;
 
 /// What to look at.
 #[derive(Clone, Debug)]
@@ -68,7 +70,8 @@ pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
             let asker = Asker::new(source);
             let cluster = cluster::collect(&asker, source).await;
             let mut evidence = Box::pin(pipeline(&asker, source, options, cluster)).await;
-            evidence.hosts = hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at).await;
+            evidence.hosts =
+                Box::pin(hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at)).await;
             evidence.hpas = hpas::collect(&asker, options, source.context_namespace()).await;
             evidence.requests = asker.into_requests();
             evidence
@@ -81,7 +84,8 @@ async fn of_machines(source: &Source, options: &CollectOptions) -> Evidence {
     let asker = Asker::new(source);
     let why = Why::NotAsked("no cluster was asked, only this machine".to_owned());
     let mut evidence = Evidence::unseen(Mode::Host, source.now(), &why);
-    evidence.hosts = hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at).await;
+    evidence.hosts =
+        Box::pin(hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at)).await;
     evidence.requests = asker.into_requests();
     evidence
 }

@@ -4,6 +4,8 @@ mod auth;
 mod error;
 mod exec;
 mod kubelet;
+#[cfg(target_os = "linux")]
+mod prove;
 mod proxy;
 mod stack;
 
@@ -32,6 +34,10 @@ use auth::{Environment, Target};
 use stack::{Answer, Client, Failure};
 
 pub use error::ConnectError;
+#[cfg(target_os = "linux")]
+pub use kubelet::recorded_handshake;
+#[cfg(target_os = "linux")]
+pub use prove::prove;
 
 /// How often an answer of 429 (the API server's priority and fairness turned the request away) is asked again.
 const RETRIES: usize = 2;
