@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checks::check::{Kind, Outcome, Question, Subject};
+use checks::check::{Check, Hop, Kind, Outcome, Question, Subject};
 use checks::diagnosis::{Policy, Verdict, diagnose};
 use checks::evidence::{Condition, Evidence, Look, Mode, Need};
 use checks::registry::CHECKS;
@@ -185,6 +185,12 @@ const READ_ELSEWHERE: &[(&str, Need)] = &[
     ("hpa-sidecar-request-unknown", Need::LimitRanges),
 ];
 
+/// Whether recordings can say something of a check. Those of machines run where a machine was looked at only; as soon as one
+/// recording holds a machine, they are held to all laws. Until then `checks/host/tests.rs` does.
+fn is_recorded(check: &Check) -> bool {
+    check.hop != Hop::Host || WORLD.iter().any(|case| !case.evidence.hosts.is_empty())
+}
+
 #[test]
 fn checks_read_what_they_declare() {
     let mut read: BTreeMap<&str, BTreeSet<Need>> = BTreeMap::new();
@@ -194,7 +200,7 @@ fn checks_read_what_they_declare() {
         }
     }
     let mut broken = Vec::new();
-    for check in CHECKS {
+    for check in CHECKS.iter().filter(|check| is_recorded(check)) {
         let declared: BTreeSet<Need> = check.needs.iter().copied().collect();
         let read = read.remove(check.name).unwrap_or_default();
         for need in read.difference(&declared) {
@@ -236,7 +242,7 @@ fn every_check_fails_and_passes_somewhere() {
     }
     let mut broken = Vec::new();
     for (word, exceptions) in [(Word::Fail, NEVER_FAILS), (Word::Pass, NEVER_PASSES)] {
-        for check in CHECKS {
+        for check in CHECKS.iter().filter(|check| is_recorded(check)) {
             let excepted = exceptions.iter().any(|(name, _)| *name == check.name);
             match (seen.contains(&(check.name, word)), excepted) {
                 (false, false) => broken.push(format!("{} is {word:?} in no recording", check.name)),
