@@ -52,6 +52,7 @@ pub static CHECKS: &[Check] = &[
     crate::front_proxy::metrics_server_unreachable_from_apiserver::CHECK,
     crate::front_proxy::proxy_client_cert_expired::CHECK,
     crate::front_proxy::network_policy_blocks_ingress::CHECK,
+    crate::front_proxy::apiserver_instances_differ::CHECK,
     crate::authorization::anonymous_granted_privileges::CHECK,
     crate::authorization::auth_delegator_missing::CHECK,
     crate::metrics::metrics_api_unanswered::CHECK,

@@ -6,6 +6,8 @@
 
 mod autoscalers;
 mod explain;
+#[cfg(test)]
+mod explain_tests;
 mod verdict;
 mod waivers;
 #[cfg(test)]

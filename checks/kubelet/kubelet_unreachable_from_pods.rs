@@ -60,10 +60,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         if !node.ready {
             return Ok(not_applicable("the node is not Ready"));
         }
-        let silence = match support::kubelet_silence(ctx, node)? {
-            Some(silence) => silence,
-            None => return Ok(Outcome::Pass),
-        };
+        let Some(silence) = support::kubelet_silence(ctx, node)? else { return Ok(Outcome::Pass) };
         let (address, words) = (silence.address, silence.words);
         let port = ctx.need(&node.dial)?.as_ref().map_or(10250, |(_, port)| *port);
         let decide = Step::run(

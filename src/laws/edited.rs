@@ -1,6 +1,8 @@
 //! Recordings with a value or two exchanged: combinations that hold a trap, and that no scenario makes.
 
-use checks::evidence::{AnonymousAccess, Csr, CsrState, Evidence, Look, Obs, ScrapeFailure, Signature};
+use checks::evidence::{
+    AnonymousAccess, Answer, ApiServer, Csr, CsrState, Evidence, Look, Need, Obs, ScrapeFailure, Signature,
+};
 
 /// What is made of one recording: the name of it, the words for the change, and the change.
 type Edit = (&'static str, &'static str, fn(&mut Evidence));
@@ -38,6 +40,18 @@ const EDITS: &[Edit] = &[
                 csrs.insert(0, csr);
             }
         }
+    }),
+    ("network-policy-ingress.nodes", "with a second kube-apiserver that gets through", |evidence| {
+        let Look::Seen(servers) = &mut evidence.api_servers.look else { return };
+        let from = evidence.api_servers.from.clone();
+        let answer = |status: i64| {
+            let message = if status == 200 { String::new() } else { "service unavailable".to_owned() };
+            Obs::seen(Need::ApiServers, from.clone(), Answer { status, message })
+        };
+        servers[0].discovery = answer(503);
+        let mut second = ApiServer::unasked("172.30.0.99".to_owned(), 6443);
+        second.discovery = answer(200);
+        servers.push(second);
     }),
     ("self-signed-all.nodes", "with kubelets that are dialled by name", |evidence| {
         let Look::Seen(nodes) = &mut evidence.nodes.look else { return };

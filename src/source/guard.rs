@@ -12,6 +12,9 @@ pub const ANONYMOUS_REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectacc
 /// The one path that is asked of a kubelet directly.
 pub const KUBELET_PATH: &str = "/healthz";
 
+/// What is asked of one kube-apiserver of several: whether it is there, and whether it reaches metrics-server.
+pub const INSTANCE_PATHS: [&str; 2] = ["/version", "/apis/metrics.k8s.io/v1beta1"];
+
 /// What may be read. A segment is literal, a choice `{a|b}`, or one of
 /// `{name}` any object's name, `{node}` a name that cannot carry a scheme or port, `{ns}`, `{group}`, `{version}`,
 /// `{resource}` a resource that holds no secret and is no way into a pod.

@@ -145,6 +145,16 @@ pub enum Request {
         /// `/healthz`.
         path: String,
     },
+    /// A GET to one kube-apiserver of several, at its own address, as the kubeconfig's user: one of
+    /// [`super::guard::INSTANCE_PATHS`]. The credential goes only to who proves to be of the same cluster.
+    ApiServer {
+        /// Its address.
+        address: Host,
+        /// Its port.
+        port: u16,
+        /// The path.
+        path: String,
+    },
     /// Something that is seen from within: of a machine by this program running there, or by a pod of `probe`.
     Fact {
         /// Who saw it, as `host NAME` or `pod on NODE`.
@@ -183,6 +193,12 @@ impl Request {
         Self::Fact { vantage: vantage.into(), fact: fact.into() }
     }
 
+    /// A GET to one kube-apiserver of several.
+    #[must_use]
+    pub fn api_server(address: impl Into<Host>, port: u16, path: impl Into<String>) -> Self {
+        Self::ApiServer { address: address.into(), port, path: path.into() }
+    }
+
     /// A handshake with a kubelet.
     #[must_use]
     pub fn handshake(address: impl Into<Host>, port: u16) -> Self {
@@ -210,6 +226,9 @@ impl Request {
             Self::Api { method, path, body } => sent(method, path, body),
             Self::AnonymousApi { method, path, body } => format!("anonymous {}", sent(method, path, body)),
             Self::Fact { vantage, fact } => format!("{vantage}: {fact}"),
+            Self::ApiServer { address, port, path } => {
+                format!("GET https://{}{path}", authority(address, *port))
+            }
             Self::KubeletHandshake { address, port } => format!("handshake {}", authority(address, *port)),
             Self::KubeletAnonymousGet { address, port, path } => {
                 format!("anonymous GET https://{}{path}", authority(address, *port))

@@ -3,6 +3,7 @@
 mod auth;
 mod error;
 mod exec;
+mod instance;
 mod kubelet;
 #[cfg(target_os = "linux")]
 mod prove;
@@ -29,8 +30,9 @@ use super::guard;
 use super::observation::{Body, Connection, FailureKind, Observation, Outcome};
 use super::recording::LINE_LIMIT;
 use super::redact::{self, LogFilter, Redacted};
-use super::request::{Method, Request, canonical};
+use super::request::{Host, Method, Request, canonical};
 use auth::{Environment, Target};
+use instance::Instances;
 use stack::{Answer, Client, Failure};
 
 pub use error::ConnectError;
@@ -111,6 +113,7 @@ pub struct Live {
     connection: Connection,
     client: Client,
     anonymous: Client,
+    instances: Instances,
     api_permits: Semaphore,
     kubelet_permits: Semaphore,
     log_filter: LogFilter,
@@ -161,8 +164,11 @@ impl Live {
                 options.timeout,
             )
         };
+        let instances =
+            Instances::new(&server, &prefix, &config, authorization.clone(), proxy.as_ref(), options.timeout);
         Ok(Self {
             client: client(&config, authorization)?,
+            instances,
             anonymous: client(&anonymous, None)?,
             connection,
             api_permits: Semaphore::new(options.concurrency.clamp(1, 64)),
@@ -212,6 +218,7 @@ impl Live {
                 }
                 self.api(&self.anonymous, *method, path, body.as_ref()).await
             }
+            Request::ApiServer { address, port, path } => self.api_server(address, *port, path).await,
             Request::KubeletHandshake { address, port } => {
                 let _permit = self.kubelet_permits.acquire().await;
                 kubelet::handshake(address, *port).await
@@ -223,6 +230,29 @@ impl Live {
                 kubelet::anonymous_get(address, *port, path).await
             }
         }
+    }
+
+    /// Asks one kube-apiserver of several at its own address.
+    async fn api_server(&self, address: &Host, port: u16, path: &str) -> Outcome {
+        if !guard::INSTANCE_PATHS.contains(&path) {
+            let message = format!("refused before it was sent: no single kube-apiserver is asked for {path}");
+            return self.failed(Failure::new(FailureKind::Blocked, message));
+        }
+        let mut last = Failure::new(FailureKind::Blocked, "there is no name to verify it by");
+        let clients = match self.instances.clients(address, port) {
+            Ok(clients) => clients,
+            Err(failure) => return self.failed(failure),
+        };
+        let _permit = self.api_permits.acquire().await;
+        for client in clients {
+            match client.send(Method::Get, path, None).await {
+                Ok(answer) => return self.response(path, &answer, date(&answer.headers)),
+                // Nothing was sent to who is not of this cluster by that name; there may be another to know it by.
+                Err(failure) if failure.kind == FailureKind::Tls => last = failure,
+                Err(failure) => return self.failed(failure),
+            }
+        }
+        self.failed(last)
     }
 
     async fn api(&self, client: &Client, method: Method, path: &str, body: Option<&Value>) -> Outcome {
