@@ -78,6 +78,7 @@ pub struct Plan {
 
 /// What the kind of a target is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TargetKind {
     /// The API serves it, with a scale.
     Scalable,

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use checks::evidence::{Manifests, Mode};
-use checks::rules::Rules;
 use clap::Args;
 use jiff::Timestamp;
 
@@ -13,6 +12,7 @@ use super::check::{Judgement, runtime};
 use super::failure::{Failure, Kind};
 use super::look::Seen;
 use super::observe::{self, Wanted};
+use super::rules::RuleArgs;
 use super::settings::Settings;
 use super::{Global, duration, look, open};
 use crate::collect::{CollectOptions, GateInput, KubeletLook};
@@ -55,6 +55,8 @@ pub(super) struct GateArgs {
     replay: Option<PathBuf>,
     #[command(flatten)]
     judgement: Judgement,
+    #[command(flatten)]
+    rules: RuleArgs,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -156,6 +158,11 @@ async fn seen(
     ui: Ui,
 ) -> Result<Seen, Failure> {
     let namespace = args.namespace.clone().or_else(|| settings.config.namespace.clone());
+    let rules = args.rules.load_with(&settings.config.rules)?;
+    let is_asked = |rule: &checks::rules::Rule| rule.check().0.modes.contains(&Mode::Gate);
+    if !rules.list.is_empty() && !rules.list.iter().any(is_asked) {
+        ui.note("none of the rules is for a gate; a rule that is says `modes: [gate]`");
+    }
     let options = CollectOptions {
         mode: Mode::Gate,
         namespace: namespace.clone(),
@@ -172,7 +179,7 @@ async fn seen(
     let wanted = Wanted {
         options,
         policy: settings.policy,
-        rules: Rules::default(),
+        rules,
         waivers: settings.config.waivers.clone(),
         baseline: settings.baseline.clone(),
         allow_undecided: settings.allow_undecided,

@@ -23,6 +23,9 @@ const TRIED: &[&str] = &[
     "hpa-without-request.nodes",
     "not-installed-ready.before",
     "no-auth-reader.nodes",
+    "partial-three-metrics.running",
+    "object-service.running",
+    "forbidden-pods.before",
 ];
 
 /// Conditions that try to take what is missing for an answer.
@@ -45,6 +48,10 @@ const SLY: &[(&str, &str)] = &[
     ("pods", "pod.restarts > 0 || !backend.endpoints.exists(e, has(e.pod) && e.pod == pod.name)"),
     ("hpas", "hpa.pods.all(p, p.containers.all(c, !('cpu' in c.requests)))"),
     ("anonymous_bindings", "binding.role.startsWith('system:')"),
+    ("cluster", "gate.plans.all(p, p.metrics.all(m, m.answer.items.size() == 0))"),
+    ("plans", "plan.target != 'unknown' && !has(plan.template)"),
+    ("plans", "plan.pods.all(p, p.ready) || !plan.scale_permitted.allowed"),
+    ("plans", "plan.metrics.exists(m, m.permitted.allowed && m.answer.status == 200)"),
 ];
 
 fn rules() -> Rules {

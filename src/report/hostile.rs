@@ -68,6 +68,7 @@ fn with_words(mut report: Report, word: &str) -> Report {
         .flat_map(|metric| &mut metric.reasons)
     {
         reason.detail = words();
+        reason.subject.name = words();
     }
     for cause in &mut report.diagnosis.root_causes {
         cause.findings.iter_mut().for_each(findings);

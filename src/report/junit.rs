@@ -93,7 +93,7 @@ fn metric_case(document: &Document<'_>, hpa: &Autoscaler<'_>, metric: &MetricRes
     let open = counts && document.verdict == Some("undecided");
     let status = match metric.verdict {
         "pass" => TestCaseStatus::success(),
-        "fail" if counts => broken(NonSuccessKind::Failure, "fail", &said, &said),
+        "fail" if counts && !is_excused(metric) => broken(NonSuccessKind::Failure, "fail", &said, &said),
         "undecided" if open => broken(NonSuccessKind::Error, "undecided", &said, &said),
         "deferred" if open && is_strict => broken(NonSuccessKind::Error, "deferred", &said, &said),
         _ => skipped(&said),
@@ -105,6 +105,11 @@ fn metric_case(document: &Document<'_>, hpa: &Autoscaler<'_>, metric: &MetricRes
         case.extra.insert(XmlString::new("line"), line(&at.to_string()));
     }
     case
+}
+
+/// Whether the exit code counts nothing of what keeps a metric from being read.
+fn is_excused(metric: &MetricResult<'_>) -> bool {
+    !metric.reasons.is_empty() && metric.reasons.iter().all(|reason| reason.excused.is_some())
 }
 
 fn case_name(hpa: &Autoscaler<'_>, metric: &MetricResult<'_>) -> String {

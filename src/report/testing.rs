@@ -87,6 +87,7 @@ pub(crate) fn gate() -> Report {
                 code: "MP909",
                 name: "hpa-container-missing",
                 detail: "there is no wbe".to_owned(),
+                subject: Subject::namespaced("HorizontalPodAutoscaler", "shop", "web"),
             }]
         },
     };

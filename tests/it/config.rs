@@ -157,6 +157,17 @@ fn a_waiver_in_force_is_shown_and_does_not_count_in_every_format() {
 }
 
 #[test]
+fn findings_about_waivers_are_listed_and_explained() {
+    let output = command(&["list"]).output().expect("the program starts");
+    let table = String::from_utf8(output.stdout).expect("text");
+    for (code, name) in [("MP091", "waiver-expired"), ("MP092", "waiver-unused")] {
+        assert!(table.lines().any(|line| line.starts_with(code) && line.contains(name)), "{table}");
+        let output = command(&["explain", name]).output().expect("the program starts");
+        assert!(String::from_utf8(output.stdout).expect("text").contains(code));
+    }
+}
+
+#[test]
 fn a_waiver_is_shown_when_all_is_well() {
     let scratch = Scratch::new();
     let file = scratch.file("c.yaml", &waivers("Node gone", "2027-01-31"));
