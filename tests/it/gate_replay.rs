@@ -101,3 +101,21 @@ fn edit_in_an_empty_namespace_is_told_what_would_decide() {
         assert!(open.contains(words), "{words} is not in {open}");
     }
 }
+
+/// An account with `edit` in its namespace that may read roles, and may not ask what others may.
+#[test]
+fn roles_prove_what_the_controller_may() {
+    let results = |document: &Value| {
+        let check = document["checks"].as_array()?.iter().find(|check| check["code"] == "MP924")?;
+        Some(check["worst"].as_str()?.to_owned())
+    };
+    let (code, document) = editor("shop", "roles", "shop");
+    assert_eq!((code, verdict(&document, "shop", 0)), (0, Some("pass")), "{}", document["undecided"]);
+    assert_eq!(results(&document).as_deref(), Some("pass"));
+    // Without the rule about metrics in the role of the controller. Another authorizer may still let it through.
+    let (code, document) = editor("shop", "roles-without", "shop");
+    assert_eq!((code, verdict(&document, "shop", 0)), (3, Some("undecided")));
+    assert_eq!(results(&document).as_deref(), Some("undecided"));
+    let open = document["undecided"].to_string();
+    assert!(open.contains("subjectaccessreviews.authorization.k8s.io"), "{open}");
+}

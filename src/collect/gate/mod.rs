@@ -2,6 +2,7 @@
 
 mod kinds;
 mod namespaces;
+mod rbac;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use super::hpas::read_pod;
 use super::{CollectOptions, cluster, json};
 use crate::source::{Request, Source, guard, segment};
 use kinds::{Kinds, kind_of};
+use rbac::Roles;
 
 /// So many autoscalers are judged one by one.
 const MAX_PLANS: usize = 500;
@@ -58,7 +60,7 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
     if input.live {
         add_live(&asker, options, source, &mut gate).await;
     }
-    let kinds = Kinds::default();
+    let (kinds, roles) = (Kinds::default(), Roles::default());
     let scaled = gate.manifests.documents.iter().filter(|document| document.kind == "ScaledObject");
     let scaled = scaled.map(|document| gate.namespace_of(document).to_owned());
     let names: BTreeSet<String> =
@@ -69,7 +71,7 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
     gate.namespaces = names.into_iter().zip(spaces).collect();
     let plans = gate.plans.iter_mut().map(|plan| async {
         follow(&asker, &kinds, plan).await;
-        values::look(&asker, &kinds, &seen, plan).await;
+        values::look(&asker, &kinds, &roles, &seen, plan).await;
     });
     futures::future::join_all(plans).await;
     let metrics = super::metrics(&asker).await;
