@@ -39,9 +39,11 @@ pub(super) struct GateArgs {
     #[arg(long)]
     offline: bool,
     /// Where manifests go that name no namespace, and with --live the only namespace to look at
+    /// [env: METRICS_PREFLIGHT_NAMESPACE]
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// The version of Kubernetes that the manifests are for, such as 1.34, instead of the cluster's own
+    /// [env: METRICS_PREFLIGHT_TARGET_VERSION]
     #[arg(long, value_name = "VERSION", value_parser = minor)]
     target_version: Option<u32>,
     /// Fail when there is no autoscaler to judge
@@ -157,7 +159,7 @@ async fn seen(
     settings: &Settings,
     ui: Ui,
 ) -> Result<Seen, Failure> {
-    let namespace = args.namespace.clone().or_else(|| settings.config.namespace.clone());
+    let namespace = args.namespace.clone().or_else(|| settings.defaults.namespace.clone());
     let rules = args.rules.load_with(&settings.config.rules)?;
     let is_asked = |rule: &checks::rules::Rule| rule.check().0.modes.contains(&Mode::Gate);
     if !rules.list.is_empty() && !rules.list.iter().any(is_asked) {
@@ -173,7 +175,7 @@ async fn seen(
             namespace,
             live: args.live,
             offline: args.offline,
-            target_minor: args.target_version.or(settings.config.target_minor),
+            target_minor: args.target_version.or(settings.defaults.target_minor),
         }),
     };
     let wanted = Wanted {
