@@ -62,6 +62,8 @@ pub struct Plan {
     pub spec: HpaSpec,
     /// The object of that name that is in the cluster already, where the cluster's were to be judged.
     pub live: Option<Hpa>,
+    /// What the HPA controller said of it in events, the latest first, where its conditions do not tell.
+    pub events: Obs<Vec<HpaEvent>>,
     /// What its target is.
     pub target: Obs<TargetKind>,
     /// The scale of its target in the cluster; `None` when there is no such object.
@@ -74,6 +76,20 @@ pub struct Plan {
     pub scale_permitted: Obs<Permitted>,
     /// What was seen for each of its metrics, in their order.
     pub metrics: Vec<PlanMetric>,
+}
+
+/// A warning of the HPA controller. Of what it says again and again the later ones are counted, and most of them are not
+/// written at all (`k8s.io/client-go/tools/record`, `events_cache.go`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HpaEvent {
+    /// The reason, such as `FailedGetResourceMetric`.
+    pub reason: String,
+    /// The sentence.
+    pub message: String,
+    /// How often it was said.
+    pub count: i64,
+    /// When it was said last.
+    pub last: Timestamp,
 }
 
 /// What the kind of a target is.

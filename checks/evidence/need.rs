@@ -111,4 +111,6 @@ needs! {
     CustomMetrics => Grant::Namespaced("get", "pods.custom.metrics.k8s.io");
     /// The value of an external metric.
     ExternalMetrics => Grant::Namespaced("list", "metrics.external.metrics.k8s.io");
+    /// What the HPA controller said of an autoscaler in events.
+    Events => Grant::Namespaced("list", "events");
 }

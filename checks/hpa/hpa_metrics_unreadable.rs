@@ -3,7 +3,8 @@
 //! ## What it looks at
 //!
 //! The conditions `AbleToScale` and `ScalingActive` that the HPA controller wrote, and for a gate each metric by itself:
-//! whether the controller has read it, or, before the deploy, whether the Metrics API gives what it will ask for.
+//! whether the controller has read it, or, before the deploy, whether the Metrics API gives what it will ask for. Where
+//! no condition tells why a metric of an autoscaler of the cluster is not read, its last event does.
 //!
 //! ## Why it matters
 //!
@@ -16,7 +17,8 @@
 //! ## When it is wrong
 //!
 //! Conditions are rewritten on the path that ran only, so one of them can be old. An HPA in its first two
-//! minutes is given time.
+//! minutes is given time. Events are kept for an hour, and of those that repeat only few are written, so an event can
+//! be of another state than the present one; one that is older than ten minutes is told as old.
 //!
 //! ## References
 //!
@@ -27,7 +29,7 @@ use crate::check::{
     Check, Decision, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, Undecided, fail,
     no_remedies, not_applicable,
 };
-use crate::evidence::{Evidence, Hpa, Look, Mode, Need, Why};
+use crate::evidence::{Evidence, Hpa, HpaEvent, Look, Mode, Need, Why};
 use crate::hpa::{self, gate};
 use crate::plan::YOUNG_S as YOUNG_POD_S;
 use crate::support;
@@ -48,6 +50,9 @@ pub(crate) const CHECK: Check = Check {
     remedies: no_remedies,
 };
 
+/// From when on an event says little about now. Of what the controller says each 15 seconds one in five minutes is written
+/// (`k8s.io/client-go/tools/record`, `defaultSpamQPS`).
+const OLD_EVENT_S: i64 = 600;
 /// The controller's own start-up time for pods and metrics.
 const YOUNG_S: i64 = 120;
 
@@ -92,6 +97,34 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         // A fault of the HPA itself explains it; so do faults of all nodes that its pods run on.
         Ok(fail(finding.over(over)))
     });
+}
+
+/// The latest event about a metric, or about its autoscaler as a whole: the reasons of
+/// `pkg/controller/podautoscaler/horizontal.go`.
+fn event_of<'e>(metric: &gate::Metric<'e>) -> Option<&'e HpaEvent> {
+    let events = metric.plan.events.peek()?;
+    let own = format!("FailedGet{}Metric", metric.spec.source.kind());
+    let name = metric.spec.source.name();
+    let is_own = |event: &&HpaEvent| {
+        (event.reason == own || event.reason == "FailedComputeMetricsReplicas")
+            && event.message.contains(name)
+    };
+    let whole =
+        ["FailedGetScale", "InvalidSelector", "AmbiguousSelector", "FailedConvertHPA", "FailedUpdateStatus"];
+    let is_of_whole = |event: &&HpaEvent| whole.contains(&event.reason.as_str());
+    events.iter().find(is_own).or_else(|| events.iter().find(is_of_whole))
+}
+
+/// An event in words, with its age.
+fn told(event: &HpaEvent, age_s: i64) -> String {
+    let said = format!("{}: {}", event.reason, event.message);
+    if age_s > OLD_EVENT_S {
+        let minutes = age_s / 60;
+        return format!(
+            "its last event about it is {minutes} minutes old, and things may have changed since: {said}"
+        );
+    }
+    format!("its last event about it: {said}")
 }
 
 fn too_early() -> Undecided {
@@ -212,12 +245,18 @@ fn judged(
     }
     // Where the target's scale cannot be read, what is said of the metrics is old.
     let said = unable.or_else(|| condition("ScalingActive").filter(|active| active.status == "False"));
+    // Where another metric was read, the condition tells nothing of this one; an event does.
+    let event = said.is_none().then(|| event_of(metric)).flatten();
     let detail = match said {
         Some(condition) => format!("{}: {}", condition.reason, condition.message),
         None if live.conditions.is_empty() => "the HPA controller has not looked at it".to_owned(),
         None => "the HPA controller has not read it".to_owned(),
     };
-    let finding = Finding::new(subject, detail);
+    let mut finding = Finding::new(subject, detail);
+    if let Some(event) = event {
+        finding.detail = format!("{}; {}", finding.detail, told(event, support::age_s(evidence, event.last)));
+        finding = finding.cite(&metric.plan.events, "items[].reason", &event.reason, "no warning");
+    }
     // The value of an earlier time may still stand there; then the condition alone proves that nothing is read now.
     let (path, value, expected) = match said {
         Some(condition) => {
@@ -227,4 +266,91 @@ fn judged(
         None => (format!("items[{}].status.currentMetrics[{}]", live.name, metric.index), "empty", "a value"),
     };
     Ok(fail(finding.cite(&evidence.gate.live, path, value, expected)))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::evidence::{Condition, HpaTarget, Obs};
+    use crate::plan::testing::{cpu, forbidden, hpa, online, seen};
+
+    /// An autoscaler of the cluster with two metrics, of which the controller has read the first.
+    fn evidence(events: Obs<Vec<HpaEvent>>) -> Evidence {
+        let queue = json!({"type": "External", "external": {
+            "metric": {"name": "queue"}, "target": {"type": "Value", "value": "1"},
+        }});
+        let mut evidence = online(&[hpa("web", json!([cpu(80), queue]))]);
+        evidence.gate.live = seen(Need::Hpas, ());
+        let plan = &mut evidence.gate.plans[0];
+        plan.live = Some(Hpa {
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+            created: evidence.taken_at.saturating_sub(2.hours()).expect("a time"),
+            target: ("apps/v1".to_owned(), "Deployment".to_owned(), "web".to_owned()),
+            metrics: Vec::new(),
+            spec: plan.spec.clone(),
+            filled: vec![true, false],
+            conditions: vec![Condition {
+                kind: "ScalingActive".to_owned(),
+                status: "True".to_owned(),
+                reason: "ValidMetricFound".to_owned(),
+                message: String::new(),
+                since: None,
+            }],
+            scale: seen(Need::HpaTarget, Some(HpaTarget { replicas: 1, selector: "app=web".to_owned() })),
+            pods: seen(Need::HpaPods, Vec::new()),
+        });
+        plan.events = events;
+        evidence
+    }
+
+    fn event(reason: &str, message: &str, age_s: i64) -> HpaEvent {
+        let now = online(&[]).taken_at;
+        let last = now.saturating_sub(age_s.seconds()).expect("a time");
+        HpaEvent { reason: reason.to_owned(), message: message.to_owned(), count: 3, last }
+    }
+
+    /// What is said of the two metrics.
+    fn said(evidence: &Evidence) -> Vec<String> {
+        let results = CHECK.run(evidence).results.into_iter().filter(|(subject, _)| subject.kind == "Metric");
+        results.map(|(_, outcome)| crate::plan::testing::words(&outcome)).collect()
+    }
+
+    #[test]
+    fn an_event_tells_why_one_metric_of_several_is_not_read() {
+        let own = event("FailedGetExternalMetric", "unable to get external metric shop/queue", 40);
+        let other = event("FailedGetResourceMetric", "failed to get cpu utilization", 10);
+        let evidence = evidence(seen(Need::Events, vec![other, own]));
+        let words = "the HPA controller has not read it; its last event about it: FailedGetExternalMetric: unable to get \
+                     external metric shop/queue";
+        assert_eq!(said(&evidence), ["pass", words]);
+    }
+
+    #[test]
+    fn an_old_event_is_told_as_old() {
+        let old = event("FailedGetExternalMetric", "no queue", 2_500);
+        let evidence = evidence(seen(Need::Events, vec![old]));
+        let words = "the HPA controller has not read it; its last event about it is 41 minutes old, and things may have \
+                     changed since: FailedGetExternalMetric: no queue";
+        assert_eq!(said(&evidence), ["pass", words]);
+    }
+
+    #[test]
+    fn without_an_event_of_it_the_finding_stays() {
+        let other = event("FailedGetExternalMetric", "unable to get external metric shop/depth", 40);
+        for events in
+            [seen(Need::Events, vec![other]), seen(Need::Events, Vec::new()), forbidden(Need::Events)]
+        {
+            assert_eq!(said(&evidence(events)), ["pass", "the HPA controller has not read it"]);
+        }
+        let mut whole = evidence(seen(Need::Events, vec![event("FailedGetScale", "no scale", 20)]));
+        let live = whole.gate.plans[0].live.as_mut().expect("it is there");
+        (live.filled, live.conditions) = (Vec::new(), Vec::new());
+        let words =
+            "the HPA controller has not looked at it; its last event about it: FailedGetScale: no scale";
+        assert_eq!(said(&whole), [words, words]);
+    }
 }

@@ -71,6 +71,7 @@ pub(crate) fn gate() -> Report {
             metrics: ["cpu", "memory", "queue", "latency"].map(metric).into(),
         },
         live: None,
+        events: unseen(Need::Events),
         target: unseen(Need::Kinds),
         scale: unseen(Need::HpaTarget),
         template: unseen(Need::Template),

@@ -119,3 +119,22 @@ fn roles_prove_what_the_controller_may() {
     let open = document["undecided"].to_string();
     assert!(open.contains("subjectaccessreviews.authorization.k8s.io"), "{open}");
 }
+
+/// An autoscaler of the cluster with two metrics: `ScalingActive` is True because of the one that was read.
+#[test]
+fn an_event_says_what_no_condition_does() {
+    let recording = root().join("tests/gate/live/event.jsonl");
+    let output = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"))
+        .args(["gate", "--live", "-n", "part", "-o", "json", "--replay"])
+        .arg(recording)
+        .output()
+        .expect("the program starts");
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let verdicts = [0, 1].map(|index| verdict(&document, "web", index));
+    assert_eq!((output.status.code(), verdicts), (Some(1), [Some("pass"), Some("fail")]));
+    let symptom = &document["root_causes"][0]["explains"][0];
+    let said = symptom["detail"].as_str().expect("a sentence");
+    let words = "the HPA controller has not read it; its last event about it: FailedGetResourceMetric: failed to get cpu \
+                 utilization: missing request for cpu in container app";
+    assert!(said.starts_with(words), "{said}");
+}

@@ -43,12 +43,23 @@ object! {
         name: Text, "Its name.";
         spec: Shape::Object(&SPEC), "What it asks for, with the defaults of the API.";
         live: Optional(&Shape::Object(&HPA)), "With `--live`: the autoscaler of this name in the cluster.";
+        events: Seen(Need::Events, &List(&Shape::Object(&EVENT))), "With `--live`, where its conditions do not tell: the warnings of the HPA controller, the latest first.";
         target: Seen(Need::Kinds, &Text), "What its target is: `scalable`, `not_scalable` or `unknown`.";
         scale: Seen(Need::HpaTarget, &Optional(&Shape::Object(&SCALE))), "The scale of its target in the cluster; absent when there is no such object.";
         template: Seen(Need::Template, &Optional(&Shape::Object(&TEMPLATE))), "The template of its target in the cluster; absent when there is none.";
         pods: Seen(Need::HpaPods, &List(&Shape::Object(&HPA_POD))), "The pods in the cluster that the target's selector matches.";
         scale_permitted: Seen(Need::ControllerAccess, &Shape::Object(&PERMITTED)), "Whether the HPA controller may change the scale of its target.";
         metrics: List(&Shape::Object(&PLAN_METRIC)), "What was seen for each of `spec.metrics`, in their order.";
+    }
+}
+
+object! {
+    /// A warning of the HPA controller.
+    EVENT "Event" Fields {
+        reason: Text, "Such as `FailedGetResourceMetric`.";
+        message: Text, "The sentence.";
+        count: Int, "How often it was said.";
+        last: Time, "When it was said last.";
     }
 }
 

@@ -1,5 +1,6 @@
 //! The autoscalers that are to be deployed, and what of the cluster decides whether they will read their metrics.
 
+mod events;
 mod kinds;
 mod namespaces;
 mod rbac;
@@ -72,6 +73,9 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
     let plans = gate.plans.iter_mut().map(|plan| async {
         follow(&asker, &kinds, plan).await;
         values::look(&asker, &kinds, &roles, &seen, plan).await;
+        if events::are_wanted(plan) {
+            events::look(&asker, plan).await;
+        }
     });
     futures::future::join_all(plans).await;
     let metrics = super::metrics(&asker).await;
@@ -149,6 +153,7 @@ fn plan(namespace: &str, name: &str, document: Option<usize>, spec: HpaSpec) -> 
         document,
         spec,
         live: None,
+        events: Obs::unseen(Need::Events, [], Why::NotAsked("its conditions tell".to_owned())),
         target: Obs::unseen(Need::Kinds, [], why.clone()),
         scale: Obs::unseen(Need::HpaTarget, [], why.clone()),
         template: Obs::unseen(Need::Template, [], why.clone()),
