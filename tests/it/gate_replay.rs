@@ -138,3 +138,33 @@ fn an_event_says_what_no_condition_does() {
                  utilization: missing request for cpu in container app";
     assert!(said.starts_with(words), "{said}");
 }
+
+/// Faults that leave metrics readable, recorded on a cluster with the kinds of VerticalPodAutoscaler and KEDA. Each
+/// manifest says which checks fail, and for which version it is.
+#[test]
+fn warnings_are_named_and_nothing_else() {
+    let folder = root().join("tests/gate/warned");
+    let names = stems(&folder, ".yaml");
+    assert!(names.len() >= 12, "there are {} manifests", names.len());
+    for name in names {
+        let manifest = folder.join(format!("{name}.yaml"));
+        let text = read(&manifest);
+        let said = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"));
+        command.args(["gate", "-o", "json", "-n", &format!("warned-{name}"), "-f"]).arg(&manifest);
+        command.arg("--replay").arg(folder.join(format!("{name}.jsonl")));
+        if let Some(version) = said("# target:") {
+            command.args(["--target-version", version]);
+        }
+        let output = command.output().expect("the program starts");
+        let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let checks = document["checks"].as_array().expect("checks");
+        let failed: Vec<&str> =
+            checks.iter().filter(|it| it["worst"] == "fail").filter_map(|it| it["code"].as_str()).collect();
+        let expected: Vec<&str> =
+            said("# expect:").expect("what it expects").split(' ').filter(|code| *code != "none").collect();
+        assert_eq!(failed, expected, "{name}: {document:#}");
+        let verdict = if expected == ["MP918"] { "fail" } else { "pass" };
+        assert_eq!(document["verdict"], verdict, "{name}");
+    }
+}
