@@ -4,7 +4,8 @@
 //!
 //! The conditions `AbleToScale` and `ScalingActive` that the HPA controller wrote, and for a gate each metric by itself:
 //! whether the controller has read it, or, before the deploy, whether the Metrics API gives what it will ask for. Where
-//! no condition tells why a metric of an autoscaler of the cluster is not read, its last event does.
+//! no condition tells why a metric of an autoscaler of the cluster is not read, its last event does. For a workload that
+//! is not there yet the metrics of the nodes stand in: there have to be some, and the youngest may not be old.
 //!
 //! ## Why it matters
 //!
@@ -29,9 +30,10 @@ use crate::check::{
     Check, Decision, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, Undecided, fail,
     no_remedies, not_applicable,
 };
-use crate::evidence::{Evidence, Hpa, HpaEvent, Look, Mode, Need, Why};
+use crate::diagnosis::fresh_s;
+use crate::evidence::{Evidence, Hpa, HpaEvent, Look, Mode, Need, NodeMetric, Why};
 use crate::hpa::{self, gate};
-use crate::plan::YOUNG_S as YOUNG_POD_S;
+use crate::plan::{MetricSpec, YOUNG_S as YOUNG_POD_S};
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -143,18 +145,35 @@ fn listed(ctx: &Context<'_>, evidence: &Evidence) -> Decision {
     ctx.need(live).map(|()| Outcome::Pass)
 }
 
+/// The place of a metric among those of the autoscaler in the cluster, where these are the same metrics. Their order does
+/// not matter: an object that was stored as `autoscaling/v1` comes back in another one (Kubernetes #74099).
+fn place_in(live: &Hpa, metric: &gate::Metric<'_>) -> Option<usize> {
+    let own = &metric.plan.spec.metrics;
+    let there = &live.spec.metrics;
+    // Of metrics that are alike the first is the first.
+    let places = |list: &[MetricSpec], of: &MetricSpec| -> Vec<usize> {
+        let alike = list.iter().enumerate().filter(|(_, other)| other.source == of.source);
+        alike.map(|(index, _)| index).collect()
+    };
+    let same = |of: &MetricSpec| places(own, of).len() == places(there, of).len();
+    if own.len() != there.len() || !own.iter().all(same) {
+        return None;
+    }
+    let rank = places(own, metric.spec).iter().position(|index| *index == metric.index)?;
+    places(there, metric.spec).get(rank).copied()
+}
+
 /// For an autoscaler that is to be deployed, or has been.
 fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, subject: Subject) -> Decision {
     if evidence.gate.offline {
         return Ok(not_applicable("manifests alone are judged"));
     }
     // What the controller did with another specification says nothing about this one.
-    if let Some(live) =
-        metric.plan.live.as_ref().filter(|live| live.spec.metrics.len() == metric.plan.spec.metrics.len())
+    if let Some(live) = &metric.plan.live
         && live.spec.target == metric.plan.spec.target
-        && live.spec.metrics[metric.index].source == metric.spec.source
+        && let Some(index) = place_in(live, metric)
     {
-        return judged(ctx, evidence, metric, live, subject);
+        return judged(ctx, evidence, metric, (live, index), subject);
     }
     awaited(ctx, evidence, metric)?;
     if metric.spec.source.group() != Some("metrics.k8s.io") {
@@ -184,9 +203,24 @@ fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, su
         return Err(too_early());
     }
     // Nothing runs there yet; metrics of the nodes show that there will be some.
-    if ctx.need(&evidence.metrics.nodes)?.is_empty() {
+    let nodes = ctx.need(&evidence.metrics.nodes)?;
+    if nodes.is_empty() {
         let finding = Finding { detail: "the Metrics API has nothing about any node".to_owned(), ..finding };
         return Ok(fail(finding.cite(&evidence.metrics.nodes, "items", "none", "one a node")));
+    }
+    let age = |metric: &NodeMetric| support::age_s(evidence, metric.timestamp);
+    let Some(youngest) = nodes.iter().min_by_key(|metric| age(metric)) else { return Ok(Outcome::Pass) };
+    if age(youngest) > fresh_s(evidence) {
+        let detail = format!("the youngest metrics of any node are {} s old", age(youngest));
+        let path = format!("items[{}].timestamp", youngest.node);
+        let expected = format!("at most {} s old", fresh_s(evidence));
+        let finding = Finding { detail, ..finding };
+        return Ok(fail(finding.cite(
+            &evidence.metrics.nodes,
+            path,
+            youngest.timestamp.to_string(),
+            &expected,
+        )));
     }
     Ok(Outcome::Pass)
 }
@@ -224,7 +258,7 @@ fn judged(
     ctx: &Context<'_>,
     evidence: &Evidence,
     metric: &gate::Metric<'_>,
-    live: &Hpa,
+    (live, index): (&Hpa, usize),
     subject: Subject,
 ) -> Decision {
     ctx.need(&evidence.gate.live)?;
@@ -233,7 +267,7 @@ fn judged(
         return Ok(not_applicable("the target has no replicas, so nothing is read"));
     }
     let unable = condition("AbleToScale").filter(|able| able.status == "False");
-    if unable.is_none() && live.filled.get(metric.index) == Some(&true) {
+    if unable.is_none() && live.filled.get(index) == Some(&true) {
         return Ok(Outcome::Pass);
     }
     let pods = metric.plan.pods.peek().map(Vec::as_slice).unwrap_or_default();
@@ -263,7 +297,7 @@ fn judged(
             let path = format!("items[{}].status.conditions[{}]", live.name, condition.kind);
             (path, condition.reason.as_str(), "True")
         }
-        None => (format!("items[{}].status.currentMetrics[{}]", live.name, metric.index), "empty", "a value"),
+        None => (format!("items[{}].status.currentMetrics[{index}]", live.name), "empty", "a value"),
     };
     Ok(fail(finding.cite(&evidence.gate.live, path, value, expected)))
 }
@@ -274,7 +308,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::evidence::{Condition, HpaTarget, Obs};
+    use crate::evidence::{Condition, HpaTarget, MetricAnswer, Obs};
     use crate::plan::testing::{cpu, forbidden, hpa, online, seen};
 
     /// An autoscaler of the cluster with two metrics, of which the controller has read the first.
@@ -352,5 +386,41 @@ mod tests {
         let words =
             "the HPA controller has not looked at it; its last event about it: FailedGetScale: no scale";
         assert_eq!(said(&whole), [words, words]);
+    }
+
+    #[test]
+    fn the_order_of_metrics_does_not_matter() {
+        let mut turned = evidence(seen(Need::Events, Vec::new()));
+        let live = turned.gate.plans[0].live.as_mut().expect("it is there");
+        live.spec.metrics.reverse();
+        assert_eq!(said(&turned), ["the HPA controller has not read it", "pass"]);
+        // Of other metrics nothing is known by their places.
+        let live = turned.gate.plans[0].live.as_mut().expect("it is there");
+        live.spec.metrics[0].source = crate::plan::MetricRef::Resource { name: "memory".to_owned() };
+        turned.gate.plans[0].scale = forbidden(Need::HpaTarget);
+        assert!(said(&turned).iter().all(|words| words.starts_with("open: ")), "{:?}", said(&turned));
+    }
+
+    /// What is said of a workload that is not there yet, by the ages of the metrics of nodes.
+    fn of_nodes(ages_s: &[i64]) -> String {
+        let mut evidence = online(&[hpa("web", json!([cpu(80)]))]);
+        let now = evidence.taken_at;
+        let metric = |age_s: &i64| NodeMetric {
+            node: format!("node{age_s}"),
+            timestamp: now.saturating_sub(age_s.seconds()).expect("a time"),
+            window_s: 10,
+        };
+        evidence.metrics.nodes = seen(Need::NodeMetrics, ages_s.iter().map(metric).collect());
+        let answer = MetricAnswer { status: 200, message: String::new(), items: Vec::new() };
+        evidence.gate.plans[0].metrics[0].answer = seen(Need::PodMetrics, answer);
+        said(&evidence).remove(0)
+    }
+
+    #[test]
+    fn metrics_of_nodes_that_are_old_promise_nothing() {
+        assert_eq!(of_nodes(&[20]), "pass");
+        assert_eq!(of_nodes(&[4_000, 170]), "pass");
+        assert_eq!(of_nodes(&[4_000, 900]), "the youngest metrics of any node are 900 s old");
+        assert_eq!(of_nodes(&[]), "the Metrics API has nothing about any node");
     }
 }

@@ -23,6 +23,8 @@ use rbac::Roles;
 
 /// So many autoscalers are judged one by one.
 const MAX_PLANS: usize = 500;
+/// Metrics of nodes that are older are looked into, in seconds. How often metrics-server scrapes is not known yet.
+const OLD_S: i64 = 180;
 /// And so many metrics of all of them.
 const MAX_METRICS: usize = 2_000;
 
@@ -272,7 +274,7 @@ fn wants_pipeline(gate: &Gate, metrics: &Metrics, now: Timestamp) -> bool {
                 }
                 Look::Seen(answer) if answer.status != 200 => true,
                 Look::Seen(answer) if !answer.items.is_empty() => false,
-                Look::Seen(_) => old_pods(plan, now).unwrap_or_else(|| no_node_metrics(metrics)),
+                Look::Seen(_) => old_pods(plan, now).unwrap_or_else(|| no_node_metrics(metrics, now)),
             }
         })
     };
@@ -287,6 +289,8 @@ fn old_pods(plan: &Plan, now: Timestamp) -> Option<bool> {
     }))
 }
 
-fn no_node_metrics(metrics: &Metrics) -> bool {
-    metrics.nodes.peek().is_some_and(Vec::is_empty)
+/// Whether the Metrics API has nothing about any node, or nothing that is from now.
+fn no_node_metrics(metrics: &Metrics, now: Timestamp) -> bool {
+    let is_old = |time: Timestamp| now.duration_since(time).as_secs() > OLD_S;
+    metrics.nodes.peek().is_some_and(|nodes| nodes.iter().all(|metric| is_old(metric.timestamp)))
 }
