@@ -23,7 +23,7 @@ pub use cluster::{Cluster, Distribution, GroupVersion, Identity, ServerVersion};
 pub use front_proxy::{AccessReviews, AnonymousAccess, AnonymousBinding, AuthConfig, Flags, FrontProxy};
 pub use gate::{
     Gate, HpaEvent, MetricAnswer, MetricItem, Namespace, OtherAutoscaler, Permitted, Plan, PlanMetric,
-    TargetKind,
+    TargetKind, Trial, Tried,
 };
 pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer, PodTemplate};
 pub use log::{DialFailure, FrontProxyFailure, LogSignal, ScrapeFailure, Signature, read_log};

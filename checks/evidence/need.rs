@@ -111,6 +111,8 @@ needs! {
     CustomMetrics => Grant::Namespaced("get", "pods.custom.metrics.k8s.io");
     /// The value of an external metric.
     ExternalMetrics => Grant::Namespaced("list", "metrics.external.metrics.k8s.io");
+    /// What the API server says of an object in a dry run.
+    DryRun => Grant::Namespaced("patch", "the objects of the manifests");
     /// What the HPA controller said of an autoscaler in events.
     Events => Grant::Namespaced("list", "events");
 }

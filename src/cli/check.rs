@@ -130,11 +130,11 @@ impl Judgement {
 /// What to look at.
 #[derive(Debug, Args)]
 pub(super) struct Scope {
-    /// Look at the autoscalers of this namespace alone [env: METRICS_PREFLIGHT_NAMESPACE]
+    /// Look at the autoscalers of this namespace alone; `METRICS_PREFLIGHT_NAMESPACE` stands in for it
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// Whether to dial the kubelets from here, for their certificates; auto gives up early when none answers
-    /// [env: METRICS_PREFLIGHT_KUBELETS]
+    /// Whether to dial the kubelets from here, for their certificates; auto gives up early when none answers;
+    /// `METRICS_PREFLIGHT_KUBELETS` stands in for it
     #[arg(long, value_name = "WHEN")]
     kubelets: Option<Kubelets>,
     /// Look at every node in full, not only at the suspect ones and a sample

@@ -25,7 +25,9 @@ use crate::ui::Ui;
 ///
 /// Reads manifests as they are applied (the output of `kustomize build` and `helm template` too), and decides for
 /// every HorizontalPodAutoscaler among them, metric by metric, whether the HPA controller will read it on this cluster.
-/// Nothing is created, not even as a dry run. What only running pods can show is listed as deferred.
+/// Nothing is created, and without --server-dry-run not even as a dry run. What only running pods can show is listed as
+/// deferred.
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct GateArgs {
@@ -38,12 +40,15 @@ pub(super) struct GateArgs {
     /// Ask no cluster: decide what the manifests alone can prove
     #[arg(long)]
     offline: bool,
-    /// Where manifests go that name no namespace, and with --live the only namespace to look at
-    /// [env: METRICS_PREFLIGHT_NAMESPACE]
+    /// Also ask the API server whether it would take the manifests: a dry run of each, which changes nothing
+    #[arg(long)]
+    server_dry_run: bool,
+    /// Where manifests go that name no namespace, and with --live the only namespace to look at;
+    /// `METRICS_PREFLIGHT_NAMESPACE` stands in for it
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// The version of Kubernetes that the manifests are for, such as 1.34, instead of the cluster's own
-    /// [env: METRICS_PREFLIGHT_TARGET_VERSION]
+    /// The version of Kubernetes that the manifests are for, such as 1.34, instead of the cluster's own;
+    /// `METRICS_PREFLIGHT_TARGET_VERSION` stands in for it
     #[arg(long, value_name = "VERSION", value_parser = minor)]
     target_version: Option<u32>,
     /// Fail when there is no autoscaler to judge
@@ -125,7 +130,12 @@ fn refuse_contradictions(args: &GateArgs, global: &Global) -> Result<(), Failure
         None => Ok(()),
     };
     if args.offline {
-        without("--offline", &[("--live", args.live), ("--replay", args.replay.is_some())])?;
+        let others = [
+            ("--live", args.live),
+            ("--replay", args.replay.is_some()),
+            ("--server-dry-run", args.server_dry_run),
+        ];
+        without("--offline", &others)?;
         without("--offline", &cluster)?;
     }
     if args.replay.is_some() {
@@ -175,6 +185,7 @@ async fn seen(
             namespace,
             live: args.live,
             offline: args.offline,
+            dry_run: args.server_dry_run,
             target_minor: args.target_version.or(settings.defaults.target_minor),
         }),
     };

@@ -42,8 +42,8 @@ pub(super) struct SettingArgs {
         hide_possible_values = true
     )]
     allow_undecided: Option<bool>,
-    /// The configuration file, instead of `metrics-preflight.yaml` in the current directory
-    /// [env: METRICS_PREFLIGHT_CONFIG]
+    /// The configuration file, instead of `metrics-preflight.yaml` in the current directory;
+    /// `METRICS_PREFLIGHT_CONFIG` stands in for it
     #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
     config: Option<PathBuf>,
     /// Read no configuration file

@@ -530,6 +530,6 @@ pub(super) struct MetricReason<'r> {
 pub(super) struct Requests {
     /// All of them.
     pub(super) count: usize,
-    /// By kind: `api`, `anonymous-api`, `kubelet-handshake`, `kubelet-anonymous`.
+    /// By kind: `api`, `anonymous-api`, `kubelet-handshake`, `kubelet-anonymous`, `dry-run`.
     pub(super) by_kind: BTreeMap<&'static str, usize>,
 }

@@ -139,7 +139,7 @@ fn an_event_says_what_no_condition_does() {
     assert!(said.starts_with(words), "{said}");
 }
 
-/// Faults that leave metrics readable, recorded on a cluster with the kinds of VerticalPodAutoscaler and KEDA. Each
+/// Faults that leave metrics readable, recorded on a cluster with the kinds of `VerticalPodAutoscaler` and KEDA. Each
 /// manifest says which checks fail, and for which version it is.
 #[test]
 fn warnings_are_named_and_nothing_else() {
@@ -151,10 +151,15 @@ fn warnings_are_named_and_nothing_else() {
         let text = read(&manifest);
         let said = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         let mut command = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"));
-        command.args(["gate", "-o", "json", "-n", &format!("warned-{name}"), "-f"]).arg(&manifest);
+        let own = format!("warned-{name}");
+        let namespace = said("# namespace:").unwrap_or(&own);
+        command.args(["gate", "-o", "json", "-n", namespace, "-f"]).arg(&manifest);
         command.arg("--replay").arg(folder.join(format!("{name}.jsonl")));
         if let Some(version) = said("# target:") {
             command.args(["--target-version", version]);
+        }
+        if said("# dry-run:").is_some() {
+            command.arg("--server-dry-run");
         }
         let output = command.output().expect("the program starts");
         let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -164,7 +169,39 @@ fn warnings_are_named_and_nothing_else() {
         let expected: Vec<&str> =
             said("# expect:").expect("what it expects").split(' ').filter(|code| *code != "none").collect();
         assert_eq!(failed, expected, "{name}: {document:#}");
-        let verdict = if expected == ["MP918"] { "fail" } else { "pass" };
+        let is_error = ["MP918", "MP928"].iter().any(|code| expected == [*code]);
+        let verdict = if is_error { "fail" } else { "pass" };
         assert_eq!(document["verdict"], verdict, "{name}");
     }
+}
+
+/// A policy of the cluster refuses an autoscaler in a dry run, in which the Deployment is taken.
+#[test]
+fn a_refused_dry_run_stands_at_its_place() {
+    let folder = root().join("tests/gate/warned");
+    let run = |more: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"))
+            .args(["gate", "-n", "dry", "-o", "json", "-f"])
+            .arg(folder.join("refused-by-policy.yaml"))
+            .arg("--replay")
+            .arg(folder.join("refused-by-policy.jsonl"))
+            .args(more)
+            .output()
+            .expect("the program starts");
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let document = run(&["--server-dry-run"]);
+    let detail = &document["root_causes"][0]["details"][0];
+    assert!(
+        detail["detail"].as_str().is_some_and(|it| it.ends_with("a team has at most 3 pods")),
+        "{detail}"
+    );
+    assert_eq!(detail["place"]["line"], 23);
+    assert_eq!(document["requests"]["by_kind"]["dry-run"], 2);
+    // Without the flag nobody is asked.
+    let document = run(&[]);
+    assert_eq!(
+        (&document["verdict"], document["requests"]["by_kind"].get("dry-run")),
+        (&"pass".into(), None)
+    );
 }

@@ -16,6 +16,7 @@ object! {
         pipeline: Bool, "Whether the whole pipeline was looked at, as it is where the Metrics API gives nothing.";
         manifests: Shape::Object(&MANIFESTS), "The manifests.";
         plans: List(&Shape::Object(&PLAN)), "The autoscalers to judge.";
+        trials: List(&Shape::Object(&TRIAL)), "With `--server-dry-run`: what the API server says of the objects.";
     }
 }
 
@@ -33,6 +34,23 @@ object! {
         kind: Text, "`kind`.";
         namespace: Text, "`metadata.namespace`; empty where it is left to whoever applies it.";
         name: Text, "`metadata.name`; empty where there is none.";
+    }
+}
+
+object! {
+    /// A server-side dry run of an object.
+    TRIAL "Trial" Fields {
+        answer: Seen(Need::DryRun, &Shape::Object(&TRIED)), "What the API server says.";
+    }
+}
+
+object! {
+    /// What the API server says of an object.
+    TRIED "Tried" Fields {
+        accepted: Bool, "Whether it would take it.";
+        status: Int, "The HTTP status.";
+        message: Text, "Why not; empty where it would.";
+        fields: TEXTS, "The fields at fault, such as `spec.maxReplicas`.";
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("Document.place", "a finding tells it"),
     ("Document.places", "a finding tells it"),
     ("Plan.document", "a finding tells its place"),
+    ("Trial.document", "it is an index into the manifests"),
     ("MetricSpec.pointer", "it is the place of the entry among the metrics"),
     ("MetricItem.containers", "rules know no maps of lists"),
     ("HorizontalPodAutoscaler.spec", "what it says stands in `target` and `metrics`"),

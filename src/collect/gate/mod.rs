@@ -1,5 +1,6 @@
 //! The autoscalers that are to be deployed, and what of the cluster decides whether they will read their metrics.
 
+mod dry_run;
 mod events;
 mod kinds;
 mod namespaces;
@@ -39,6 +40,8 @@ pub struct GateInput {
     pub live: bool,
     /// Ask no cluster.
     pub offline: bool,
+    /// Ask the API server what it says of the manifests in a dry run.
+    pub dry_run: bool,
     /// The minor version of Kubernetes 1 that the manifests are for.
     pub target_minor: Option<u32>,
 }
@@ -80,6 +83,9 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
         }
     });
     futures::future::join_all(plans).await;
+    if input.dry_run {
+        gate.trials = dry_run::look(&asker, &kinds, &gate).await;
+    }
     let metrics = super::metrics(&asker).await;
     let mut evidence = if wants_pipeline(&gate, &metrics, source.now()) {
         gate.pipeline = true;
@@ -122,6 +128,7 @@ fn start(source: &Source, input: &GateInput) -> Gate {
         live: Obs::unseen(Need::Hpas, [], Why::NotAsked("without --live".to_owned())),
         pipeline: false,
         plans,
+        trials: Vec::new(),
         left_out,
         namespaces: BTreeMap::new(),
     }

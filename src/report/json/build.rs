@@ -308,6 +308,8 @@ fn requests(evidence: &Evidence) -> Requests {
 fn kind(request: &str) -> &'static str {
     if request.starts_with("handshake ") {
         "kubelet-handshake"
+    } else if request.starts_with("dry run of ") {
+        "dry-run"
     } else if request.starts_with("anonymous GET https://") {
         "kubelet-anonymous"
     } else if request.starts_with("anonymous ") {
