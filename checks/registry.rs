@@ -84,4 +84,6 @@ pub static CHECKS: &[Check] = &[
     crate::hpa::hpa_target_at_zero::CHECK,
     crate::hpa::hpa_sidecar_request_unknown::CHECK,
     crate::hpa::hpa_declared_twice::CHECK,
+    crate::hpa::manifest_refused_by_server::CHECK,
+    crate::hpa::hpa_target_type_ignored::CHECK,
 ];

@@ -217,6 +217,18 @@ pub fn check(method: &str, target: &str) -> Result<(), Refused> {
     }
 }
 
+/// Whether a path without a query has one of these shapes.
+///
+/// # Errors
+/// When it is not a path of segments that names may be.
+pub(super) fn fits_any(shapes: &[&str], path: &str) -> Result<bool, Refused> {
+    let Some(below) = path.strip_prefix('/') else {
+        return refused(format!("{path:?} is not an absolute path"));
+    };
+    let segments = below.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
+    Ok(shapes.iter().any(|shape| fits(shape, &segments)))
+}
+
 fn fits(shape: &str, segments: &[String]) -> bool {
     let mut parts = shape[1..].split('/');
     let all = segments.iter().all(|segment| parts.next().is_some_and(|part| fits_segment(part, segment)));

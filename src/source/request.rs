@@ -119,7 +119,16 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<Value>,
     },
-    /// The same without any credential: what does the API server let anyone do? Only `selfsubjectaccessreviews`.
+    /// A server-side dry run of an object, which changes nothing: see [`super::dry_run`]. The object is sent and not
+    /// kept.
+    DryRun {
+        /// The path of the object, without a query.
+        path: String,
+        /// The object.
+        #[serde(skip)]
+        object: Value,
+    },
+    /// A request to the API server without any credential: what does the API server let anyone do? Only `selfsubjectaccessreviews`.
     AnonymousApi {
         /// POST.
         method: Method,
@@ -199,6 +208,12 @@ impl Request {
         Self::ApiServer { address: address.into(), port, path: path.into() }
     }
 
+    /// A server-side dry run of an object.
+    #[must_use]
+    pub fn dry_run(path: impl Into<String>, object: Value) -> Self {
+        Self::DryRun { path: path.into(), object }
+    }
+
     /// A handshake with a kubelet.
     #[must_use]
     pub fn handshake(address: impl Into<Host>, port: u16) -> Self {
@@ -224,6 +239,7 @@ impl Request {
         };
         match self {
             Self::Api { method, path, body } => sent(method, path, body),
+            Self::DryRun { path, .. } => format!("dry run of PATCH {path}"),
             Self::AnonymousApi { method, path, body } => format!("anonymous {}", sent(method, path, body)),
             Self::Fact { vantage, fact } => format!("{vantage}: {fact}"),
             Self::ApiServer { address, port, path } => {

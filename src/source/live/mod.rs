@@ -26,6 +26,7 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_rustls::rustls::crypto::ring;
 
+use super::dry_run;
 use super::guard;
 use super::observation::{Body, Connection, FailureKind, Observation, Outcome};
 use super::recording::LINE_LIMIT;
@@ -208,6 +209,7 @@ impl Live {
                 }
                 self.api(&self.client, *method, path, body.as_ref()).await
             }
+            Request::DryRun { path, object } => self.dry_run(path, object).await,
             Request::AnonymousApi { method, path, body } => {
                 if *method != Method::Post || path != guard::ANONYMOUS_REVIEW {
                     let message = format!(
@@ -253,6 +255,25 @@ impl Live {
             }
         }
         self.failed(last)
+    }
+
+    /// Of an object that would be taken nothing is kept: the API server gives it back with its defaults.
+    async fn dry_run(&self, path: &str, object: &Value) -> Outcome {
+        let target = match dry_run::Target::of(path) {
+            Ok(target) => target,
+            Err(refused) => return self.failed(Failure::new(FailureKind::Blocked, refused.to_string())),
+        };
+        // The semaphore is never closed.
+        let _permit = self.api_permits.acquire().await;
+        let answer = match self.client.dry_run(&target, &canonical(object)).await {
+            Err(failure) => return self.failed(failure),
+            Ok(answer) => answer,
+        };
+        if (200..300).contains(&answer.status) {
+            let (content_type, date) = (String::new(), date(&answer.headers));
+            return Outcome::Response { status: answer.status, content_type, date, body: Body::None };
+        }
+        self.response(path, &answer, date(&answer.headers))
     }
 
     async fn api(&self, client: &Client, method: Method, path: &str, body: Option<&Value>) -> Outcome {

@@ -24,6 +24,7 @@ use kube::client::ConfigExt as _;
 use tokio_rustls::rustls;
 
 use super::error::ConnectError;
+use crate::source::dry_run::{self, Target};
 use crate::source::guard;
 use crate::source::observation::FailureKind;
 use crate::source::request::Method;
@@ -52,6 +53,14 @@ impl Failure {
     pub(super) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
+}
+
+fn blocked(reason: String) -> Failure {
+    Failure::new(FailureKind::Blocked, reason)
+}
+
+fn not_plain() -> Failure {
+    blocked("refused before it was sent: it is not a plain request to the API server".to_owned())
 }
 
 /// A way to the API server, with a credential or without.
@@ -98,6 +107,16 @@ impl Client {
         body: Option<&str>,
     ) -> Result<Answer, Failure> {
         let request = self.request(method, target, body)?;
+        self.timed(request).await
+    }
+
+    /// Tries an object, and changes nothing.
+    pub(super) async fn dry_run(&self, target: &Target, object: &str) -> Result<Answer, Failure> {
+        let request = self.dry_request(target, object)?;
+        self.timed(request).await
+    }
+
+    async fn timed(&self, request: http::Request<Full<Bytes>>) -> Result<Answer, Failure> {
         let limit = self.timeout.as_secs_f32();
         tokio::time::timeout(self.timeout, self.exchange(request)).await.unwrap_or_else(|_| {
             Err(Failure::new(
@@ -114,37 +133,64 @@ impl Client {
         target: &str,
         body: Option<&str>,
     ) -> Result<http::Request<Full<Bytes>>, Failure> {
-        let blocked = |reason: String| Failure::new(FailureKind::Blocked, reason);
+        let kind = body.map(|_| "application/json");
+        let request = self.built(method.as_str(), target, kind, body.unwrap_or_default())?;
+        guard::check(request.method().as_str(), self.below(&request))
+            .map_err(|refused| blocked(refused.to_string()))?;
+        if method == Method::Get && body.is_some() {
+            return Err(not_plain());
+        }
+        Ok(request)
+    }
+
+    /// A dry run as it goes out: what is looked at once more is the URL itself.
+    fn dry_request(&self, target: &Target, object: &str) -> Result<http::Request<Full<Bytes>>, Failure> {
+        let request = self.built(dry_run::METHOD, &target.sent(), Some(dry_run::CONTENT_TYPE), object)?;
+        let below = self.below(&request);
+        let again = below.split_once('?').filter(|(_, query)| *query == dry_run::QUERY);
+        match again.map(|(path, _)| Target::of(path)) {
+            Some(Ok(again)) if again == *target => Ok(request),
+            _ => Err(not_plain()),
+        }
+    }
+
+    /// A request to the API server, and to nobody else.
+    fn built(
+        &self,
+        method: &str,
+        target: &str,
+        kind: Option<&str>,
+        body: &str,
+    ) -> Result<http::Request<Full<Bytes>>, Failure> {
         let server = self.server.to_string();
         let url = format!("{}{}{target}", server.trim_end_matches('/'), self.prefix);
         let mut builder = http::Request::builder()
-            .method(method.as_str())
+            .method(method)
             .uri(url)
             .header(USER_AGENT, concat!("metrics-preflight/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT, if target == "/flagz" { "text/plain, */*" } else { "application/json, */*" })
             .header(ACCEPT_ENCODING, "gzip");
-        if body.is_some() {
-            builder = builder.header(CONTENT_TYPE, "application/json");
+        if let Some(kind) = kind {
+            builder = builder.header(CONTENT_TYPE, kind);
         }
         if let Some(authorization) = &self.authorization {
             builder = builder.header(AUTHORIZATION, authorization);
         }
-        let bytes = body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes()));
+        let bytes = Bytes::copy_from_slice(body.as_bytes());
         let request =
             builder.body(Full::new(bytes)).map_err(|error| blocked(format!("not a URL: {error}")))?;
-
         let sent = request.uri();
-        let path = sent.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
-        let below = path.strip_prefix(&self.prefix).unwrap_or_default();
-        guard::check(request.method().as_str(), below).map_err(|refused| blocked(refused.to_string()))?;
         let elsewhere = sent.authority() != self.server.authority() || sent.scheme() != self.server.scheme();
-        let upgrade = request.headers().contains_key(UPGRADE);
-        if elsewhere || upgrade || (method == Method::Get && body.is_some()) {
-            return Err(blocked(
-                "refused before it was sent: it is not a plain request to the API server".to_owned(),
-            ));
+        if elsewhere || request.headers().contains_key(UPGRADE) {
+            return Err(not_plain());
         }
         Ok(request)
+    }
+
+    /// The path with its query below the one under which the server's URL lies.
+    fn below<'r>(&self, request: &'r http::Request<Full<Bytes>>) -> &'r str {
+        let path = request.uri().path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+        path.strip_prefix(&self.prefix).unwrap_or_default()
     }
 
     async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Result<Answer, Failure> {
