@@ -16,6 +16,9 @@ mod look;
 mod observe;
 mod open;
 mod output;
+mod probe;
+mod probe_inside;
+mod rbac;
 mod rule_files;
 mod rules;
 mod settings;
@@ -102,8 +105,12 @@ enum Command {
     Check(check::CheckArgs),
     Gate(gate::GateArgs),
     Capture(capture::CaptureArgs),
+    Probe(probe::ProbeArgs),
+    #[command(hide = true)]
+    ProbeInside(probe_inside::InsideArgs),
     Explain(explain::ExplainArgs),
     List(list::ListArgs),
+    Rbac(rbac::RbacArgs),
     Rules(rules::RulesArgs),
 }
 
@@ -126,9 +133,12 @@ pub(crate) fn main() -> Exit {
     match &cli.command {
         Command::Check(args) => check::run(args, &cli.global, ui),
         Command::Gate(args) => gate::run(args, &cli.global, ui),
+        Command::Probe(args) => probe::run(args, &cli.global, ui),
+        Command::ProbeInside(args) => probe_inside::run(args, ui),
         Command::Capture(args) => capture::run(args, &cli.global, ui),
         Command::Explain(args) => explain::run(args, ui),
         Command::List(args) => list::run(args, ui),
+        Command::Rbac(args) => rbac::run(args, ui),
         Command::Rules(args) => rules::run(args, ui),
     }
 }
@@ -136,7 +146,7 @@ pub(crate) fn main() -> Exit {
 /// Whoever asked for a document gets one, although the other arguments cannot be used.
 fn refused(error: &clap::Error) {
     let args: Vec<String> = std::env::args_os().filter_map(|arg| arg.into_string().ok()).collect();
-    if args.iter().any(|arg| arg == "check" || arg == "gate") {
+    if args.iter().any(|arg| arg == "check" || arg == "gate" || arg == "probe") {
         check::refused(&args, &Failure::of_arguments(error));
     }
 }

@@ -11,6 +11,7 @@ mod json;
 mod kubelets;
 mod nodes;
 mod policies;
+mod probes;
 
 use checks::evidence::{
     Answer, Cluster, Evidence, Gate, LogSignal, Metrics, Mode, Need, NodeMetric, Obs, Why,
@@ -21,6 +22,8 @@ use crate::source::{Request, Source};
 use ask::{Asked, Asker};
 pub use gate::GateInput;
 pub use hosts::HostLook;
+pub(crate) use json::strings;
+pub use probes::ProbeLook;
 
 /// What to look at.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct CollectOptions {
     pub gate: Option<GateInput>,
     /// The machines that were looked at from within.
     pub hosts: Vec<HostLook>,
+    /// The nodes from which a pod looked in metrics-server's place.
+    pub probes: Vec<ProbeLook>,
 }
 
 /// Whether kubelets are dialled from where the program runs.
@@ -69,6 +74,7 @@ pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
             let cluster = cluster::collect(&asker, source).await;
             let mut evidence = Box::pin(pipeline(&asker, source, options, cluster)).await;
             evidence.hosts = hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at).await;
+            evidence.probes = probes::collect(&asker, &options.probes, evidence.taken_at).await;
             evidence.hpas = hpas::collect(&asker, options, source.context_namespace()).await;
             evidence.requests = asker.into_requests();
             evidence

@@ -26,7 +26,6 @@ use tokio_rustls::rustls;
 use super::error::ConnectError;
 use crate::source::guard;
 use crate::source::observation::FailureKind;
-use crate::source::request::Method;
 
 /// The largest body that is read, unpacked.
 pub(super) const BODY_LIMIT: usize = 64 << 20;
@@ -35,17 +34,17 @@ type Bytes = hyper::body::Bytes;
 type Send = Box<dyn Fn(http::Request<Full<Bytes>>) -> ResponseFuture + std::marker::Send + Sync>;
 
 /// An answer as it came.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     pub(super) headers: HeaderMap,
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// No answer.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     pub(super) kind: FailureKind,
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 impl Failure {
@@ -54,8 +53,17 @@ impl Failure {
     }
 }
 
+/// What may leave through a client: method, path with query, and body.
+pub(crate) type Guard = fn(&str, &str, Option<&str>) -> Result<(), guard::Refused>;
+
+/// The rule of everything but `probe`.
+pub(super) fn read_only(method: &str, target: &str, _body: Option<&str>) -> Result<(), guard::Refused> {
+    guard::check(method, target)
+}
+
 /// A way to the API server, with a credential or without.
-pub(super) struct Client {
+pub(crate) struct Client {
+    guard: Guard,
     server: Uri,
     prefix: String,
     authorization: Option<HeaderValue>,
@@ -77,9 +85,10 @@ impl Client {
         authorization: Option<HeaderValue>,
         proxy: Option<&Uri>,
         timeout: Duration,
+        guard: Guard,
     ) -> Result<Self, ConnectError> {
         let send = connector(config, proxy, timeout)?;
-        Ok(Self { server, prefix, authorization, timeout, send })
+        Ok(Self { guard, server, prefix, authorization, timeout, send })
     }
 
     /// What proves the identity of the caller in `Authorization`. So short a credential that it could be a word by
@@ -91,9 +100,9 @@ impl Client {
     }
 
     /// Sends one request and reads the whole answer within the time limit.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
-        method: Method,
+        method: &str,
         target: &str,
         body: Option<&str>,
     ) -> Result<Answer, Failure> {
@@ -110,7 +119,7 @@ impl Client {
     /// The request as it goes out. The guard looks at this, not at what was asked for.
     fn request(
         &self,
-        method: Method,
+        method: &str,
         target: &str,
         body: Option<&str>,
     ) -> Result<http::Request<Full<Bytes>>, Failure> {
@@ -118,7 +127,7 @@ impl Client {
         let server = self.server.to_string();
         let url = format!("{}{}{target}", server.trim_end_matches('/'), self.prefix);
         let mut builder = http::Request::builder()
-            .method(method.as_str())
+            .method(method)
             .uri(url)
             .header(USER_AGENT, concat!("metrics-preflight/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT, if target == "/flagz" { "text/plain, */*" } else { "application/json, */*" })
@@ -136,10 +145,11 @@ impl Client {
         let sent = request.uri();
         let path = sent.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
         let below = path.strip_prefix(&self.prefix).unwrap_or_default();
-        guard::check(request.method().as_str(), below).map_err(|refused| blocked(refused.to_string()))?;
+        (self.guard)(request.method().as_str(), below, body)
+            .map_err(|refused| blocked(refused.to_string()))?;
         let elsewhere = sent.authority() != self.server.authority() || sent.scheme() != self.server.scheme();
         let upgrade = request.headers().contains_key(UPGRADE);
-        if elsewhere || upgrade || (method == Method::Get && body.is_some()) {
+        if elsewhere || upgrade || (method == "GET" && body.is_some()) {
             return Err(blocked(
                 "refused before it was sent: it is not a plain request to the API server".to_owned(),
             ));

@@ -1,0 +1,3 @@
+//! Beneath the chain: the machines, and what pods on them see.
+
+pub(crate) mod cluster_dns_silent;
