@@ -16,7 +16,7 @@ use super::rules::RuleArgs;
 use super::settings::Settings;
 use super::with::WithArgs;
 use super::{Global, bug, duration};
-use crate::collect::ProbeLook;
+use crate::collect::{KubeletLook, ProbeLook};
 use crate::exit::Exit;
 use crate::probe::carry::{self, Done};
 use crate::probe::cleanup::{self, Leftovers};
@@ -152,7 +152,9 @@ async fn planned(
     ui: Ui,
 ) -> Result<(Source, Plan), Failure> {
     let source = connected(global, stop, ui).await?;
-    let options = Scope::of(None, false).options(args.before_install);
+    let mut options = Scope::of(None, false).options(args.before_install);
+    // The plan needs no kubelet; the look that follows dials them.
+    options.kubelets = KubeletLook::Never;
     let (source, evidence, interrupted) = gather(source, &options, stop, ui).await?;
     if interrupted {
         return Err(Failure::new(Kind::Interrupted, "interrupted before anything was created"));
