@@ -19,6 +19,7 @@ pub static CHECKS: &[Check] = &[
     crate::host::conntrack_full::CHECK,
     crate::host::reverse_path_filter_strict::CHECK,
     crate::host::kubelet_config_missing::CHECK,
+    crate::host::cluster_dns_silent::CHECK,
     crate::registration::metrics_api_not_registered::CHECK,
     crate::registration::apiservice_service_missing::CHECK,
     crate::registration::apiservice_port_mismatch::CHECK,

@@ -1,6 +1,7 @@
-//! Beneath the chain: the machines, looked at from within.
+//! Beneath the chain: the machines, looked at from within, and what pods on them see.
 
 pub(crate) mod bridge_netfilter_off;
+pub(crate) mod cluster_dns_silent;
 pub(crate) mod conntrack_full;
 pub(crate) mod control_plane_without_pod_route;
 pub(crate) mod forward_policy_drop;

@@ -146,6 +146,11 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    /// What a subcommand looks at that has no such arguments.
+    pub(super) fn of(namespace: Option<String>, all_nodes: bool) -> Self {
+        Self { namespace, kubelets: None, all_nodes }
+    }
+
     /// The options of a look at a live cluster.
     pub(super) fn options(&self, before_install: bool, defaults: &Defaults) -> CollectOptions {
         CollectOptions {
@@ -155,6 +160,7 @@ impl Scope {
             all_nodes: self.all_nodes,
             gate: None,
             hosts: Vec::new(),
+            probes: Vec::new(),
         }
     }
 }

@@ -182,6 +182,7 @@ async fn seen(
         kubelets: KubeletLook::Auto,
         all_nodes: false,
         hosts: Vec::new(),
+        probes: Vec::new(),
         gate: Some(GateInput {
             manifests,
             namespace,

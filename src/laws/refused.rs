@@ -56,6 +56,7 @@ fn evidence(path: PathBuf) -> Evidence {
         kubelets: KubeletLook::Never,
         all_nodes: false,
         hosts: Vec::new(),
+        probes: Vec::new(),
         gate: Some(gate),
     };
     let source = Source::from(Recording { header, observations: Vec::new() });

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::dice::Dice;
 use super::edited::edited;
-use crate::collect::{CollectOptions, GateInput, HostLook, KubeletLook, collect};
+use crate::collect::{CollectOptions, GateInput, HostLook, KubeletLook, ProbeLook, collect};
 use crate::manifest;
 use crate::source::{Header, Recording, Source};
 
@@ -278,6 +278,7 @@ fn options(header: &Header, recording: &Path, name: &str) -> CollectOptions {
         },
         all_nodes: argument("all-nodes") == Some("true"),
         hosts: HostLook::recorded(&header.arguments),
+        probes: ProbeLook::recorded(&header.arguments),
     }
 }
 

@@ -9,6 +9,8 @@ mod gate;
 mod gate_replay;
 mod generated;
 mod hostile;
+#[cfg(unix)]
+mod probe;
 mod program;
 mod reading;
 mod replay;

@@ -34,13 +34,15 @@ use super::redact::{self, LogFilter, Redacted};
 use super::request::{Host, Method, Request, canonical};
 use auth::{Environment, Target};
 use instance::Instances;
-use stack::{Answer, Client, Failure};
+use stack::{Answer, Failure};
 
 pub use error::ConnectError;
+pub(crate) use kubelet::is_forbidden;
 #[cfg(target_os = "linux")]
 pub use kubelet::recorded_handshake;
 #[cfg(target_os = "linux")]
 pub use prove::prove;
+pub(crate) use stack::{Client, Guard};
 
 /// How often an answer of 429 (the API server's priority and fairness turned the request away) is asked again.
 const RETRIES: usize = 2;
@@ -105,6 +107,15 @@ impl Default for ConnectOptions {
     }
 }
 
+/// A way to the API server of a kubeconfig through which more may leave than what only reads: as much as `guard` lets
+/// through. For `src/probe` alone; a test looks for other callers.
+pub(crate) async fn guarded_client(options: &ConnectOptions, guard: Guard) -> Result<Client, ConnectError> {
+    let environment = Environment::of_this_process();
+    let target = auth::find(options.kubeconfig.as_deref(), options.context.as_deref(), &environment).await?;
+    let Target { server, prefix, config, authorization, proxy, .. } = target;
+    Client::new(server, prefix, &config, authorization, proxy.as_ref(), options.timeout, guard)
+}
+
 /// A request's observation, once there is one.
 type Seen = Arc<OnceCell<Arc<Observation>>>;
 
@@ -163,6 +174,7 @@ impl Live {
                 authorization,
                 proxy.as_ref(),
                 options.timeout,
+                stack::read_only,
             )
         };
         let instances =
@@ -247,7 +259,7 @@ impl Live {
         };
         let _permit = self.api_permits.acquire().await;
         for client in clients {
-            match client.send(Method::Get, path, None).await {
+            match client.send("GET", path, None).await {
                 Ok(answer) => return self.response(path, &answer, date(&answer.headers)),
                 // Nothing was sent to who is not of this cluster by that name; there may be another to know it by.
                 Err(failure) if failure.kind == FailureKind::Tls => last = failure,
@@ -283,7 +295,7 @@ impl Live {
         let mut retries = 0;
         loop {
             let before = Timestamp::now();
-            let answer = match client.send(method, path, body.as_deref()).await {
+            let answer = match client.send(method.as_str(), path, body.as_deref()).await {
                 Err(failure) => return self.failed(failure),
                 Ok(answer) => answer,
             };
