@@ -1,4 +1,4 @@
-//! Every scenario, in the order of the chain.
+//! The scenarios of the chain, in its order.
 
 use crate::expect::{CLEAN, Cure, Expect, Look, Mode, Scenario};
 
@@ -25,8 +25,8 @@ const BLOCKED: Expect = Expect::roots(&["pod-network-to-api-blocked"]).candidate
     "kube-proxy-not-programming",
 ]);
 
-/// Every scenario.
-pub const SCENARIOS: &[Scenario] = &[
+/// Every scenario of the chain.
+pub(crate) const CHAIN: &[Scenario] = &[
     Scenario {
         name: "healthy-signed",
         about: "kubelets with certificates that the cluster signed",
