@@ -7,6 +7,12 @@ use crate::check::Check;
 /// Every check.
 pub static CHECKS: &[Check] = &[
     crate::host::kubelet_config_missing::CHECK,
+    crate::host::kubelet_config_not_read::CHECK,
+    crate::host::swap_stops_kubelet::CHECK,
+    crate::host::kubelet_port_taken::CHECK,
+    crate::host::host_clock_wrong::CHECK,
+    crate::host::host_clock_drifting::CHECK,
+    crate::host::apiserver_flags_not_running::CHECK,
     crate::registration::metrics_api_not_registered::CHECK,
     crate::registration::apiservice_service_missing::CHECK,
     crate::registration::apiservice_port_mismatch::CHECK,
