@@ -1,10 +1,14 @@
 //! What several checks ask of the evidence.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::Context;
 use crate::check::{Step, Subject, Undecided};
-use crate::evidence::{Backend, DialFailure, Evidence, LogSignal, Need, Pod, Signature, Why};
+use crate::evidence::{
+    Backend, DialFailure, Evidence, Host, LogSignal, Need, Node, Pod, ScrapeFailure, Signature, Why,
+};
 
 /// The APIService of the Metrics API.
 pub(crate) const APISERVICE: &str = "v1beta1.metrics.k8s.io";
@@ -165,6 +169,75 @@ pub(crate) fn dial_words(failure: DialFailure) -> &'static str {
         DialFailure::Refused => "connection refused",
         DialFailure::NoRoute => "no route to host",
     }
+}
+
+/// A kubelet that metrics-server does not get through to.
+pub(crate) struct Silence<'e> {
+    /// The line that says so.
+    pub(crate) signal: &'e LogSignal,
+    /// The address that was dialled.
+    pub(crate) address: &'e str,
+    /// How that failed.
+    pub(crate) words: &'static str,
+}
+
+/// What metrics-server says of a node where no connection came about; nothing where another thing is wrong, or none.
+///
+/// # Errors
+///
+/// When what it says of the node was not seen.
+pub(crate) fn kubelet_silence<'e>(
+    ctx: &Context<'_>,
+    node: &'e Node,
+) -> Result<Option<Silence<'e>>, Undecided> {
+    let Some(signal) = ctx.need(&node.scrape_log)? else { return Ok(None) };
+    let Signature::ScrapeFailed { address, failure, .. } = &signal.signature else { return Ok(None) };
+    let words = match failure {
+        ScrapeFailure::Dial(how) => dial_words(*how),
+        ScrapeFailure::Deadline => "no answer in time",
+        ScrapeFailure::NameNotResolved => "its name is not resolved",
+        _ => return Ok(None),
+    };
+    Ok(Some(Silence { signal, address, words }))
+}
+
+/// The nodes on which metrics-server's pods run, as far as known: the machines whose faults are faults of those pods.
+pub(crate) fn nodes_of_pods(evidence: &Evidence) -> Vec<Subject> {
+    let pods = evidence.backend.pods.peek().map(Vec::as_slice).unwrap_or_default();
+    let nodes: BTreeSet<&str> = pods.iter().filter_map(|pod| pod.node.as_deref()).collect();
+    nodes.into_iter().map(Subject::node).collect()
+}
+
+/// The machines that kube-apiservers run on. One that is neither a node nor was looked at stands for itself by its
+/// address, so that nobody takes the others for all of them; so does a control plane of which nothing is known.
+pub(crate) fn control_plane(evidence: &Evidence) -> Vec<Subject> {
+    let nodes = evidence.nodes.peek().map(Vec::as_slice).unwrap_or_default();
+    let mut found = BTreeSet::new();
+    for host in &evidence.hosts {
+        if matches!(host.api_server.peek(), Some(Some(_))) {
+            found.insert(Subject::host(host));
+        }
+    }
+    for node in nodes.iter().filter(|node| node.labels.contains_key("node-role.kubernetes.io/control-plane"))
+    {
+        found.insert(Subject::node(&node.name));
+    }
+    let servers = evidence.api_servers.peek().map(Vec::as_slice);
+    for server in servers.unwrap_or_default() {
+        let has = |host: &&Host| {
+            host.identity.peek().is_some_and(|identity| identity.addresses.contains(&server.address))
+        };
+        let node = nodes.iter().find(|node| node.addresses.iter().any(|one| one.address == server.address));
+        found.insert(match (node, evidence.hosts.iter().find(has)) {
+            (Some(node), _) => Subject::node(&node.name),
+            (None, Some(host)) => Subject::host(host),
+            (None, None) => Subject::cluster_scoped("Host", &server.address),
+        });
+    }
+    if servers.is_none() {
+        found.insert(Subject::cluster_scoped("Host", "control plane"));
+    }
+    found.into_iter().collect()
 }
 
 /// The namespace and name of metrics-server's ServiceAccount, as far as known.

@@ -29,11 +29,12 @@
 
 use std::fmt::Write as _;
 
+use super::dial::{self, Way};
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Subject,
-    Undecided, fail, not_applicable,
+    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Subject, fail,
+    not_applicable,
 };
-use crate::evidence::{Distribution, Evidence, Mode, Need, Node, Signature, Why};
+use crate::evidence::{Distribution, Evidence, Mode, Need, Node};
 use crate::support;
 
 /// Facts of a node's host, which the API cannot show.
@@ -69,31 +70,12 @@ const DECIDE: &str =
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_cluster(|ctx| {
-        let lines = support::current_signals(ctx, evidence, |signature| match signature {
-            Signature::ApiDial { address, failure } => Some((address, *failure)),
-            _ => None,
-        })?;
-        // A pod that is Ready and answers has got over it: kube-apiserver may just have restarted.
-        let works = support::serves(ctx, evidence)? && ctx.need(&evidence.metrics.discovery)?.status == 200;
-        if works {
-            return Ok(Outcome::Pass);
-        }
-        let Some((signal, (address, failure))) = lines.into_iter().next_back() else {
-            if ctx.need(&evidence.backend.pods)?.is_empty() {
-                return Ok(not_applicable("no pod of metrics-server runs"));
-            }
-            if support::serves(ctx, evidence)? {
-                return Ok(Outcome::Pass);
-            }
-            return Err(Undecided {
-                need: Need::Logs,
-                why: Why::NotAsked(
-                    "no pod of metrics-server is Ready and none has said what it lacks".to_owned(),
-                ),
-            });
+        let (signal, pod, address, failure) = match dial::look(ctx, evidence)? {
+            Way::Works => return Ok(Outcome::Pass),
+            Way::NoPod => return Ok(not_applicable("no pod of metrics-server runs")),
+            Way::Fails { signal, pod, address, failure } => (signal, pod, address, failure),
         };
-        let node = ctx.need(&evidence.backend.pods)?.iter().find(|pod| pod.name == signal.pod);
-        let node = node.and_then(|pod| pod.node.clone()).unwrap_or_default();
+        let node = pod.and_then(|pod| pod.node.clone()).unwrap_or_default();
         let words = support::dial_words(failure);
         let finding = Finding::new(
             Subject::cluster(),
@@ -104,7 +86,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         .decided_by(Step::run(
             if node.is_empty() { "every node".to_owned() } else { format!("node {node}") },
             DECIDE,
-        ));
+        ))
+        .at(pod.and_then(|pod| pod.node.as_deref()).map(Subject::node));
         Ok(fail(finding))
     });
 }

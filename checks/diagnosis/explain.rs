@@ -15,11 +15,21 @@ pub(super) struct Judged {
 /// Sorts the failures into root causes with what they explain, and what stays unexplained.
 pub(super) fn explain(reports: &[CheckReport], evidence: &Evidence) -> Judged {
     let reach = Reach::new(reports);
-    let mut causes: Vec<RootCause> = reports
+    let found: Vec<Found> = reports
         .iter()
         .filter(|report| !matches!(report.check.kind, Kind::Symptom))
-        .filter_map(|report| root_cause(report, reports, evidence))
+        .map(|report| found(report, reports))
         .collect();
+    // What gave way is judged with the causes: whatever it would have explained, those explain that it gave way to.
+    let mut causes: Vec<RootCause> = Vec::new();
+    let mut stands_for: Vec<Option<BTreeSet<&'static str>>> = Vec::new();
+    for Found { check, stand, gave_way } in found {
+        causes.extend(root_cause(check, stand, evidence));
+        stands_for.resize(causes.len(), None);
+        let (findings, to): (Vec<Finding>, Vec<Vec<&'static str>>) = gave_way.into_iter().unzip();
+        causes.extend(root_cause(check, findings, evidence));
+        stands_for.resize(causes.len(), Some(to.into_iter().flatten().collect()));
+    }
     let mut unexplained = Vec::new();
     for report in reports.iter().filter(|report| matches!(report.check.kind, Kind::Symptom)) {
         for finding in report.failures() {
@@ -28,7 +38,7 @@ pub(super) fn explain(reports: &[CheckReport], evidence: &Evidence) -> Judged {
                 let could_be = could_be(reports, report.check, &reach);
                 unexplained.push(Unexplained { check: report.check, finding: finding.clone(), could_be });
             }
-            for index in explaining {
+            for index in real(&causes, &stands_for, explaining) {
                 causes[index].explains.push(Symptom {
                     check: report.check,
                     subject: finding.subject.clone(),
@@ -37,6 +47,8 @@ pub(super) fn explain(reports: &[CheckReport], evidence: &Evidence) -> Judged {
             }
         }
     }
+    let mut stand = stands_for.iter().map(Option::is_none);
+    causes.retain(|_| stand.next().unwrap_or(true));
     // A stable sort: equal weights keep the order of the chain.
     causes.sort_by_key(|cause| {
         std::cmp::Reverse((cause.severity(), !cause.explains.is_empty(), cause.certainty))
@@ -44,14 +56,61 @@ pub(super) fn explain(reports: &[CheckReport], evidence: &Evidence) -> Judged {
     Judged { root_causes: causes, unexplained }
 }
 
-/// The root cause that a check found, if any of its findings stands.
-fn root_cause(report: &CheckReport, reports: &[CheckReport], evidence: &Evidence) -> Option<RootCause> {
-    let findings: Vec<Finding> = match report.check.kind {
-        Kind::Place(candidates) => {
-            report.failures().filter_map(|finding| place(finding, candidates, reports)).collect()
+/// The findings of a check that says what is wrong, or where.
+struct Found {
+    check: CheckRef,
+    /// Those that stand.
+    stand: Vec<Finding>,
+    /// Those that give way, each with the names of the checks that found its cause.
+    gave_way: Vec<(Finding, Vec<&'static str>)>,
+}
+
+fn found(report: &CheckReport, reports: &[CheckReport]) -> Found {
+    let mut found = Found { check: report.check, stand: Vec::new(), gave_way: Vec::new() };
+    for finding in report.failures() {
+        let placed = match report.check.kind {
+            Kind::Place(candidates) => place(finding, candidates, false, reports),
+            Kind::Cause if !finding.candidates.is_empty() && !finding.at.is_empty() => {
+                place(finding, &finding.candidates, true, reports)
+            }
+            _ => Placed::Stands(Box::new(finding.clone())),
+        };
+        match placed {
+            Placed::Stands(finding) => found.stand.push(*finding),
+            Placed::GivesWay(to) => found.gave_way.push((finding.clone(), to)),
         }
-        _ => report.failures().cloned().collect(),
-    };
+    }
+    found
+}
+
+/// The causes that stand among these, where one that gave way is replaced by those that it gave way to. They may have
+/// given way themselves.
+fn real(
+    causes: &[RootCause],
+    stands_for: &[Option<BTreeSet<&'static str>>],
+    indices: Vec<usize>,
+) -> BTreeSet<usize> {
+    let mut standing = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut open = indices;
+    while let Some(index) = open.pop() {
+        if !seen.insert(index) {
+            continue;
+        }
+        match &stands_for[index] {
+            None => {
+                standing.insert(index);
+            }
+            Some(names) => {
+                open.extend((0..causes.len()).filter(|&other| names.contains(causes[other].check.name)));
+            }
+        }
+    }
+    standing
+}
+
+/// A root cause of these findings, if there are any.
+fn root_cause(check: CheckRef, findings: Vec<Finding>, evidence: &Evidence) -> Option<RootCause> {
     let certainty = findings.iter().map(|finding| finding.certainty).min()?;
     let mut candidates: Vec<&'static str> = Vec::new();
     for candidate in findings.iter().flat_map(|finding| &finding.candidates) {
@@ -59,49 +118,72 @@ fn root_cause(report: &CheckReport, reports: &[CheckReport], evidence: &Evidence
             candidates.push(candidate);
         }
     }
-    let remedies = (report.check.remedies)(evidence, &findings.iter().collect::<Vec<_>>());
+    let remedies = (check.remedies)(evidence, &findings.iter().collect::<Vec<_>>());
     let decide = findings.iter().find_map(|finding| finding.decide.clone());
-    Some(RootCause {
-        check: report.check,
-        certainty,
-        candidates,
-        decide,
-        findings,
-        explains: Vec::new(),
-        remedies,
-    })
+    Some(RootCause { check, certainty, candidates, decide, findings, explains: Vec::new(), remedies })
 }
 
-/// What is left of a place: nothing when one of its candidates was found there; otherwise the
-/// candidates that were not ruled out.
-fn place(finding: &Finding, candidates: &'static [&'static str], reports: &[CheckReport]) -> Option<Finding> {
+/// What becomes of a finding that leaves room for several causes.
+enum Placed {
+    /// It stands, with the candidates that were not ruled out.
+    Stands(Box<Finding>),
+    /// These candidates were found at its place.
+    GivesWay(Vec<&'static str>),
+}
+
+/// What is left of a place: nothing when one of its candidates was found there; otherwise the candidates that
+/// were not ruled out. A likely cause gives way to what was found for certain alone, and is itself certain
+/// when everything else was ruled out.
+fn place(finding: &Finding, candidates: &[&'static str], is_cause: bool, reports: &[CheckReport]) -> Placed {
     let own = std::slice::from_ref(&finding.subject);
     let places = if finding.at.is_empty() { own } else { &finding.at };
     let here = |subject: &Subject| {
         !is_part(subject) || places.iter().any(|place| place == subject || !is_part(place))
     };
-    let mut left = Vec::new();
+    let (mut left, mut given) = (Vec::new(), Vec::new());
     for name in candidates {
-        let report = reports.iter().find(|report| report.check.name == *name);
-        let Some(report) = report else {
+        let Some(report) = reports.iter().find(|report| report.check.name == *name) else {
             left.push(*name);
             continue;
         };
-        let outcomes: Vec<&Outcome> =
-            report.results.iter().filter(|(subject, _)| here(subject)).map(|(_, outcome)| outcome).collect();
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Fail(_))) {
-            return None;
+        let outcomes: Vec<&(Subject, Outcome)> =
+            report.results.iter().filter(|(subject, _)| here(subject)).collect();
+        let fails = |(_, outcome): &&(Subject, Outcome)| match outcome {
+            Outcome::Fail(found) => !is_cause || found.certainty == Certainty::Certain,
+            _ => false,
+        };
+        if outcomes.iter().any(fails) {
+            given.push(*name);
+            continue;
         }
-        let ruled_out = !outcomes.is_empty()
-            && outcomes.iter().all(|outcome| matches!(outcome, Outcome::Pass | Outcome::NotApplicable(_)));
-        if !ruled_out {
+        let passed =
+            outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Pass | Outcome::NotApplicable(_)));
+        if !passed || !looked_everywhere(report, places, &outcomes) {
             left.push(*name);
         }
     }
+    if !given.is_empty() {
+        return Placed::GivesWay(given);
+    }
     let mut finding = finding.clone();
-    finding.certainty = Certainty::Likely;
+    finding.certainty = if is_cause && left.is_empty() { Certainty::Certain } else { Certainty::Likely };
     finding.candidates = left;
-    Some(finding)
+    Placed::Stands(Box::new(finding))
+}
+
+/// Whether a check has looked at the whole of a place: at each of its machines, or at the cluster for all of them. What
+/// is beneath the chain is seen on the machines that were looked at, and no cluster stands for those that were not.
+fn looked_everywhere(report: &CheckReport, places: &[Subject], outcomes: &[&(Subject, Outcome)]) -> bool {
+    let whole = report.check.hop != Hop::Host && outcomes.iter().any(|(subject, _)| !is_part(subject));
+    let beneath = report.check.hop == Hop::Host;
+    let looked = |place: &Subject| {
+        if is_part(place) {
+            outcomes.iter().any(|(subject, _)| subject == place)
+        } else {
+            !beneath && !outcomes.is_empty()
+        }
+    };
+    whole || places.iter().all(looked)
 }
 
 /// Whether a subject is one of many, so that a fault of it is not a fault of all.

@@ -2,6 +2,7 @@
 //!
 //! The shell builds it from observations; checks read it. One file a hop.
 
+mod api_server;
 mod backend;
 mod cluster;
 mod front_proxy;
@@ -21,6 +22,7 @@ mod registration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use api_server::ApiServer;
 pub use backend::{Backend, Endpoint, EndpointPort, Pod, Service, ServicePort, Termination, Workload};
 pub use cluster::{Cluster, Distribution, GroupVersion, Identity, ServerVersion};
 pub use front_proxy::{AccessReviews, AnonymousAccess, AnonymousBinding, AuthConfig, Flags, FrontProxy};
@@ -70,6 +72,8 @@ pub struct Evidence {
     pub gate: Gate,
     /// The NetworkPolicies of metrics-server's namespace.
     pub policies: Obs<Vec<NetworkPolicy>>,
+    /// The kube-apiservers behind the Service `default/kubernetes`.
+    pub api_servers: Obs<Vec<ApiServer>>,
     /// Beneath the chain: the machines that were looked at from within.
     pub hosts: Vec<Host>,
     /// The pods that looked from metrics-server's place.
@@ -168,6 +172,7 @@ fn blank_evidence(mode: Mode, taken_at: Timestamp, blank: &Blank<'_>) -> Evidenc
         hpas: blank.of(Need::Hpas),
         gate: Gate::default(),
         policies: blank.of(Need::NetworkPolicies),
+        api_servers: blank.of(Need::ApiServers),
         hosts: Vec::new(),
         probes: Vec::new(),
     }

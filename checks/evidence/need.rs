@@ -117,7 +117,7 @@ needs! {
     ExternalMetrics => Grant::Namespaced("list", "metrics.external.metrics.k8s.io");
     /// The NetworkPolicies of metrics-server's namespace.
     NetworkPolicies => Grant::Namespaced("list", "networkpolicies.networking.k8s.io");
-    /// The other kube-apiservers, each asked directly.
+    /// The kube-apiservers behind the Service `default/kubernetes`.
     ApiServers => Grant::Namespaced("list", "endpointslices.discovery.k8s.io");
     /// Who a machine is.
     HostIdentity => Grant::Host;

@@ -173,11 +173,21 @@ impl Filters {
     }
 }
 
-/// Whether a base chain may change marks: whether its table has a rule that does.
+/// Whether a base chain may change marks: whether its table has a rule that does, or rules that are not shown.
 fn changes_marks(set: &Ruleset, base: &BaseChain) -> bool {
-    let chains = set.chains.get(&base.table);
-    let mut rules = chains.into_iter().flat_map(|chains| chains.values()).flat_map(|chain| &chain.rules);
-    rules.any(|rule| matches!(rule.verdict, Verdict::Mark { .. } | Verdict::Remark | Verdict::Unknown(_)))
+    let chains = || set.chains.get(&base.table).into_iter().flat_map(|chains| chains.values());
+    let changes = |rule: &Rule| {
+        matches!(rule.verdict, Verdict::Mark { .. } | Verdict::Remark | Verdict::Queue | Verdict::Unknown(_))
+    };
+    let calls_the_missing = |rule: &Rule| match &rule.verdict {
+        Verdict::Jump(to) | Verdict::Goto(to) => {
+            set.chains.get(&base.table).is_none_or(|chains| !chains.contains_key(to))
+        }
+        _ => false,
+    };
+    chains().any(|chain| {
+        chain.left_out > 0 || chain.rules.iter().any(|rule| changes(rule) || calls_the_missing(rule))
+    })
 }
 
 impl<'a> Walk<'a> {

@@ -200,7 +200,7 @@ impl Options<'_> {
                     let alone = self
                         .words
                         .get(self.at)
-                        .is_none_or(|next| matches!(next.as_str(), "-j" | "-g" | "-m" | "!"));
+                        .is_none_or(|next| matches!(next.as_str(), "-j" | "-g" | "-m"));
                     if alone && !matches!(module.as_str(), "tcp" | "udp" | "comment" | "icmp" | "icmp6") {
                         self.unknown(from);
                     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::nft::{Sets, verdict};
 use super::nft_match::{Read, Scope};
-use super::rule::{Counters, Match, Rule, Verdict};
+use super::rule::{Among, Counters, Match, Protocol, Rule, Verdict};
 use super::target::target;
 use super::{Family, bounded};
 
@@ -96,11 +96,27 @@ impl Reading<'_> {
             // `limit`, `quota`, `ct count`: a match, as it were.
             "limit" | "quota" | "ct count" => self.unknown(statement),
             name => match verdict(statement) {
-                Some(verdict) => self.rule.verdict = verdict,
+                Some(verdict) => {
+                    self.implied(value)?;
+                    self.rule.verdict = verdict;
+                }
                 None => self.rule.verdict = Verdict::Unknown(bounded(name)),
             },
         }
         Some(())
+    }
+
+    /// What a rejection asks of a packet without saying so: nft leaves `meta nfproto ipv6` out of the listing where
+    /// `reject with icmpv6` follows, and `meta l4proto tcp` before `reject with tcp reset`. Seen with nft 1.0.6.
+    fn implied(&mut self, reject: &Value) -> Option<()> {
+        match (reject.get("type").and_then(Value::as_str), self.scope.family) {
+            (Some("icmp"), Family::Ipv6) | (Some("icmpv6"), Family::Ipv4) => None,
+            (Some("tcp reset"), _) => {
+                self.rule.matches.push(Match::Protocol(Among { not: false, of: vec![Protocol::TCP] }));
+                Some(())
+            }
+            _ => Some(()),
+        }
     }
 
     fn unknown(&mut self, what: &Value) {

@@ -26,7 +26,7 @@
 use crate::check::{
     Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Step, fail, no_remedies, not_applicable,
 };
-use crate::evidence::{Evidence, Mode, Need};
+use crate::evidence::{ApiService, Condition, Evidence, Mode, Need};
 use crate::front_proxy::identity;
 use crate::support;
 
@@ -62,21 +62,28 @@ const WORDS: &[&str] = &[
     "timed out waiting for https://",
 ];
 
+/// The condition that says that no connection came about, and the words in it that do.
+pub(super) fn failure(apiservice: &ApiService) -> Option<(&Condition, &'static str)> {
+    let condition = apiservice.available.as_ref().filter(|condition| !condition.is_true())?;
+    let words = WORDS.iter().find(|words| condition.message.contains(**words))?;
+    Some((condition, words))
+}
+
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about(support::apiservice(), |ctx| {
         let Some(apiservice) = ctx.need(&evidence.registration)? else {
             return Ok(not_applicable("there is no APIService"));
         };
-        let Some(condition) = &apiservice.available else { return Ok(Outcome::Pass) };
-        let words = WORDS.iter().find(|words| condition.message.contains(**words));
-        let Some(words) = words.filter(|_| !condition.is_true()) else { return Ok(Outcome::Pass) };
+        let Some((condition, words)) = failure(apiservice) else { return Ok(Outcome::Pass) };
         let decide = Step::run(
             "every control-plane host",
             "for address in $(kubectl get endpointslices -A -l kubernetes.io/service-name=metrics-server -o jsonpath='{.items[*].endpoints[*].addresses[0]}'); do curl -sk -o /dev/null -w \"$address %{http_code}\\n\" --max-time 5 https://$address:10250/livez; done",
         );
         let finding = Finding::new(support::apiservice(), format!("its probe ended with \"{words}\""))
             .cite(&evidence.registration, "status.conditions[Available].message", &condition.message, "all checks passed")
-            .decided_by(decide);
+            .decided_by(decide)
+            .at(support::nodes_of_pods(evidence))
+            .at(support::control_plane(evidence));
         Ok(fail(finding))
     });
 }

@@ -3,6 +3,7 @@
 pub(crate) mod front_proxy_rejected;
 mod identity;
 pub(crate) mod metrics_server_unreachable_from_apiserver;
+pub(crate) mod network_policy_blocks_ingress;
 pub(crate) mod proxy_client_cert_expired;
 pub(crate) mod proxy_client_cert_missing;
 pub(crate) mod proxy_client_cert_untrusted;

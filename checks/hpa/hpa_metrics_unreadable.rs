@@ -90,7 +90,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                 "True",
             );
         // A fault of the HPA itself explains it; so do faults of all nodes that its pods run on.
-        Ok(fail(finding.over(over)))
+        Ok(fail(finding.over(over).at(support::nodes_of_pods(evidence))))
     });
 }
 

@@ -25,9 +25,10 @@
 //!   `no-route-to-host` (D7), `kubelet-hostname-unresolvable` (D1), `wrong-node-address` (D4)
 
 use crate::check::{
-    Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Step, fail, no_remedies, not_applicable,
+    Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Step, Subject, fail, no_remedies,
+    not_applicable,
 };
-use crate::evidence::{DialFailure, Evidence, Mode, Need, ScrapeFailure, Signature};
+use crate::evidence::{Evidence, Mode, Need};
 use crate::kubelet::tls;
 use crate::support;
 
@@ -43,6 +44,7 @@ pub(crate) const CHECK: Check = Check {
         "kubelet-not-listening-there",
         "wrong-node-address",
         "forward-policy-drop",
+        "network-policy-blocks-egress",
     ]),
     modes: &[Mode::Installed],
     needs: &[Need::Pods, Need::Logs, Need::Nodes],
@@ -53,23 +55,16 @@ pub(crate) const CHECK: Check = Check {
     remedies: no_remedies,
 };
 
-fn run(_: &Evidence, results: &mut Results<'_>) {
+fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_nodes(|ctx, node, subject| {
         if !node.ready {
             return Ok(not_applicable("the node is not Ready"));
         }
-        let Some(signal) = ctx.need(&node.scrape_log)? else { return Ok(Outcome::Pass) };
-        let Signature::ScrapeFailed { address, failure, .. } = &signal.signature else {
-            return Ok(Outcome::Pass);
+        let silence = match support::kubelet_silence(ctx, node)? {
+            Some(silence) => silence,
+            None => return Ok(Outcome::Pass),
         };
-        let words = match failure {
-            ScrapeFailure::Dial(
-                how @ (DialFailure::Timeout | DialFailure::Refused | DialFailure::NoRoute),
-            ) => support::dial_words(*how),
-            ScrapeFailure::Deadline => "no answer in time",
-            ScrapeFailure::NameNotResolved => "its name is not resolved",
-            _ => return Ok(Outcome::Pass),
-        };
+        let (address, words) = (silence.address, silence.words);
         let port = ctx.need(&node.dial)?.as_ref().map_or(10250, |(_, port)| *port);
         let decide = Step::run(
             format!("node {}, then a pod", node.name),
@@ -79,7 +74,9 @@ fn run(_: &Evidence, results: &mut Results<'_>) {
         );
         let finding = Finding::new(subject, format!("metrics-server dialled {address}: {words}"))
             .cite(&node.scrape_log, "log", words, "an answer")
-            .decided_by(decide);
+            .decided_by(decide)
+            .at([Subject::node(&node.name)])
+            .at(support::nodes_of_pods(evidence));
         Ok(fail(finding))
     });
 }

@@ -74,6 +74,6 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             Finding::new(support::apiservice(), format!("it answers {}: {}", answer.status, answer.message))
                 .cite(obs, "status", answer.status.to_string(), "200");
         let over = if answer.status == 503 { support::all_nodes(evidence) } else { Vec::new() };
-        Ok(fail(finding.over(over)))
+        Ok(fail(finding.over(over).at(support::nodes_of_pods(evidence))))
     });
 }

@@ -67,6 +67,6 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             "True",
         );
         let over = if reason == "MissingEndpoints" { support::all_nodes(evidence) } else { Vec::new() };
-        Ok(fail(finding.over(over)))
+        Ok(fail(finding.over(over).at(support::nodes_of_pods(evidence))))
     });
 }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::net::{self, Cidr};
 use super::quantity::Quantity;
 use super::semver::Semver;
 use super::types::Kind;
 use super::value::{LONGEST_TEXT, Value, is_masked};
 use crate::evidence::Backend;
+use crate::net::{self, Cidr};
 
 /// A function, or one of several of the same name.
 pub(super) struct Function {

@@ -13,7 +13,6 @@ mod expr;
 mod file;
 mod functions;
 mod nearest;
-mod net;
 mod page;
 mod problem;
 mod quantity;

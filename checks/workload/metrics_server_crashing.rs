@@ -23,7 +23,9 @@
 //!
 //! - Failure catalogue: sections 0.5 and 1-C (RM)
 
-use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, fail, no_remedies};
+use crate::check::{
+    Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, fail, no_remedies,
+};
 use crate::evidence::{Evidence, Mode, Need};
 use crate::support;
 
@@ -51,11 +53,15 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             "restarted {} times; its container ended last with {} (exit code {})",
             pod.restarts, end.reason, end.exit_code
         );
-        Ok(fail(Finding::new(subject, detail).cite(
-            &evidence.backend.pods,
-            format!("items[{}].status.containerStatuses[0].lastState.terminated", pod.name),
-            format!("{} (exit code {})", end.reason, end.exit_code),
-            "a container that runs",
-        )))
+        Ok(fail(
+            Finding::new(subject, detail)
+                .cite(
+                    &evidence.backend.pods,
+                    format!("items[{}].status.containerStatuses[0].lastState.terminated", pod.name),
+                    format!("{} (exit code {})", end.reason, end.exit_code),
+                    "a container that runs",
+                )
+                .at(pod.node.as_deref().map(Subject::node)),
+        ))
     });
 }

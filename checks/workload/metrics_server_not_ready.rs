@@ -73,7 +73,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         };
         let finding = Finding::new(subject, detail)
             .cite(&evidence.backend.pods, "items[].status.conditions[Ready]", "False", "True")
-            .over(support::all_nodes(evidence));
+            .over(support::all_nodes(evidence))
+            .at(support::nodes_of_pods(evidence));
         Ok(fail(finding))
     });
 }

@@ -10,6 +10,7 @@ mod hpas;
 mod json;
 mod kubelets;
 mod nodes;
+mod policies;
 
 use checks::evidence::{
     Answer, Cluster, Evidence, Gate, LogSignal, Metrics, Mode, Need, NodeMetric, Obs, Why,
@@ -101,6 +102,7 @@ async fn pipeline(
     let backend = backend::collect(asker, options.mode, &registration).await;
     let taken_at = source.now();
     let nodes = nodes::collect(asker, options, &backend, &metrics, taken_at).await;
+    let asked_for = policies::collect(asker, &registration, &backend, &nodes, &metrics).await;
     let cluster = cluster::with_distribution(asker, cluster, &nodes).await;
     Evidence {
         taken_at,
@@ -114,7 +116,8 @@ async fn pipeline(
         metrics,
         hpas: Obs::unseen(Need::Hpas, [], Why::NotAsked("the pipeline was the question".to_owned())),
         gate: Gate::default(),
-        policies: Obs::unseen(Need::NetworkPolicies, [], Why::NotAsked("nothing asks for them".to_owned())),
+        policies: asked_for.policies,
+        api_servers: asked_for.api_servers,
         hosts: Vec::new(),
         probes: Vec::new(),
     }

@@ -158,6 +158,13 @@ fn no_check_panics_or_repeats_itself() {
 /// What no recording of a gate makes a check read: autoscalers that are in the cluster only, targets that are not in the
 /// manifests, versions that decide. The cases beside these checks read it.
 const READ_ELSEWHERE: &[(&str, Need)] = &[
+    ("network-policy-blocks-egress", Need::Groups),
+    ("network-policy-blocks-egress", Need::ApiServers),
+    ("network-policy-blocks-ingress", Need::Groups),
+    ("network-policy-blocks-ingress", Need::EndpointSlices),
+    ("network-policy-blocks-ingress", Need::Nodes),
+    ("network-policy-blocks-ingress", Need::ApiServers),
+    ("network-policy-blocks-ingress", Need::ApiServerFlags),
     ("hpa-request-missing", Need::Version),
     ("hpa-request-missing", Need::Template),
     ("hpa-manifest-refused", Need::Version),
@@ -205,6 +212,8 @@ fn checks_read_what_they_declare() {
 
 /// Checks that no recording can show failing, with the reason.
 const NEVER_FAILS: &[(&str, &str)] = &[
+    ("network-policy-blocks-egress", "its scenario was not recorded yet"),
+    ("network-policy-blocks-ingress", "its scenario was not recorded yet"),
     ("manifest-unreadable", "a file that cannot be read has no case"),
     ("hpa-never-scales", "the controller reads its metrics, which is what the cases are about"),
     ("hpa-feature-not-in-version", "the reference cluster has all the features"),

@@ -222,6 +222,7 @@ fn evidence() -> Evidence {
         hpas: unseen(Need::Hpas),
         gate: Gate::default(),
         policies: unseen(Need::NetworkPolicies),
+        api_servers: unseen(Need::ApiServers),
         hosts: Vec::new(),
         probes: Vec::new(),
     }

@@ -1,8 +1,13 @@
 //! What is cut, hostile or huge.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
-use crate::filter::{Addresses, Backend, Family, Filters, Hook, Outcome, Packet, iptables, nft};
+use super::kernel::cases;
+use crate::filter::{
+    Addresses, Backend, Bits, Family, Filters, Hook, Interface, Outcome, Packet, Unread, iptables, nft,
+};
 
 fn packet() -> Packet {
     let address = |text: &str| Addresses::read(text).expect(text);
@@ -68,7 +73,97 @@ fn fifty_thousand_rules_are_cut_and_said() {
     assert!(matches!(passage.outcome, Outcome::Unknown(_)), "{passage:?}");
 }
 
+/// Whether `less`, seen with something hidden, claims nothing that `full` does not.
+fn claims_less(less: &Outcome, full: &Outcome) -> bool {
+    match (less, full) {
+        (Outcome::Unknown(_), _) | (Outcome::Accept, Outcome::Accept) => true,
+        // By which of two it is stopped may hang on what is hidden; that it is stopped may not.
+        _ => less.is_stopped() && full.is_stopped(),
+    }
+}
+
+/// Leaves the first rules of a chain.
+fn hide(filters: &mut Filters, chain: usize, keep: usize) {
+    let count: usize = filters.rulesets.iter().flat_map(|set| set.chains.values()).map(BTreeMap::len).sum();
+    let mut chains = filters
+        .rulesets
+        .iter_mut()
+        .flat_map(|set| set.chains.values_mut())
+        .flat_map(|chains| chains.values_mut());
+    if let Some(chain) = chains.nth(chain % count.max(1))
+        && keep < chain.rules.len()
+    {
+        chain.rules.truncate(keep);
+        chain.left_out += 1;
+    }
+}
+
+#[test]
+fn what_is_not_known_of_a_packet_only_opens_the_answer() {
+    for case in cases() {
+        let filters = case.filters();
+        for sent in &case.packets {
+            let full = filters.decide(case.hook, &sent.packet()).outcome;
+            let blur: [fn(&mut Packet); 8] = [
+                |packet| packet.source = None,
+                |packet| packet.source = Addresses::read("10.1.0.0/24"),
+                |packet| packet.destination = None,
+                |packet| packet.input = Interface::Unknown,
+                |packet| packet.output = Interface::Unknown,
+                |packet| packet.protocol = None,
+                |packet| packet.mark = Bits::unknown(),
+                |packet| (packet.state, packet.destination_port, packet.translated) = (None, None, None),
+            ];
+            for blur in blur {
+                let mut packet = sent.packet();
+                blur(&mut packet);
+                let less = filters.decide(case.hook, &packet).outcome;
+                assert!(claims_less(&less, &full), "{}: {less:?} and {full:?}: {packet:?}", case.name);
+            }
+        }
+    }
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_hidden_only_opens_the_answer(
+        case in any::<prop::sample::Index>(),
+        hidden in proptest::collection::vec((0..9_usize, 0..5_usize), 1..4),
+        unread in any::<bool>(),
+        lost in 0..6_usize,
+    ) {
+        let case = case.get(cases());
+        let whole = case.filters();
+        let mut less = whole.clone();
+        for (chain, keep) in &hidden {
+            hide(&mut less, *chain, *keep);
+        }
+        if let Some(set) = less.rulesets.get_mut(lost) {
+            // A chain on a hook that was lost: what is left of a text that ended early.
+            set.cut_short("the text ended early");
+            set.bases.pop();
+        }
+        if unread {
+            less.unread.push(Unread { backend: Backend::Nftables, why: "not permitted".to_owned() });
+        }
+        for sent in &case.packets {
+            let [found, full] = [&less, &whole].map(|filters| filters.decide(case.hook, &sent.packet()).outcome);
+            prop_assert!(claims_less(&found, &full), "{}: {found:?} and {full:?}", case.name);
+        }
+    }
+
+    #[test]
+    fn a_listing_that_ends_early_only_opens_the_answer(case in any::<prop::sample::Index>(), share in 0.0..1.0_f64) {
+        let case = case.get(cases());
+        let (short, whole) = (case.shortened(share), case.filters());
+        for sent in &case.packets {
+            let [found, full] = [&short, &whole].map(|filters| filters.decide(case.hook, &sent.packet()).outcome);
+            prop_assert!(claims_less(&found, &full), "{}: {found:?} and {full:?}", case.name);
+        }
+    }
+
     #[test]
     fn no_text_is_too_odd(text in "(?s).{0,400}", lines in proptest::collection::vec("(-A FORWARD|-P|:|\\*filter|COMMIT|-N|\\[1:2\\] -A A)( (-s|-d|-i|-o|-p|-m|!|-j|-g|tcp|--dport|10\\.0\\.0\\.0/8|ACCEPT|\"|A|FORWARD|DROP)){0,6}", 0..12)) {
         let both = format!("{}\n{text}", lines.join("\n"));

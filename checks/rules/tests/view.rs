@@ -171,7 +171,7 @@ fn what_is_left_out_is_there() {
     let container = &pod["containers"][0];
     let has = [hpa.get("spec"), pod.get("owner"), container.get("probed"), container.get("pointer")];
     assert!(has.iter().all(Option::is_some));
-    assert_eq!(LEFT_OUT.len(), 11, "look for the new one too");
+    assert_eq!(LEFT_OUT.len(), 12, "look for the new one too");
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("evidence.hosts", "no rule has asked for machines yet"),
     ("evidence.probes", "no rule has asked for probes yet"),
     ("evidence.policies", "no rule has asked for NetworkPolicies yet"),
+    ("evidence.api_servers", "no rule has asked for single kube-apiservers yet"),
     ("Cluster.clock_offset_s", "it is 0 where the API server told no time"),
     ("Reviews.account", "it is absent where the pods were not seen"),
 ];

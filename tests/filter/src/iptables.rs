@@ -96,9 +96,15 @@ pub fn table(dice: &mut Dice, name: &str, hook: &str) -> String {
     let policy = dice.one(&["ACCEPT", "DROP"]);
     let mut text = format!("*{name}\n:{hook} {policy}\n:A -\n:B -\n:C -\n");
     for (chain, below) in [(hook, &["A", "B", "C"][..]), ("A", &["B", "C"]), ("B", &["C"]), ("C", &[])] {
-        for _ in 0..1 + dice.roll(5) {
+        for _ in 0..=dice.roll(5) {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "-A {chain} {}", rule(dice, hook, below));
+            let mut rule = rule(dice, hook, below);
+            if name != "filter" {
+                // REJECT is for the table `filter` alone.
+                rule =
+                    rule.replace(" --reject-with icmp-host-prohibited", "").replace("-j REJECT", "-j DROP");
+            }
+            let _ = writeln!(text, "-A {chain} {rule}");
         }
     }
     text.push_str("COMMIT\n");

@@ -15,7 +15,10 @@ use dice::Dice;
 use net::{Net, run_in};
 
 /// How many sets of rules are made at random for each back end and hook.
-const ROUNDS: u64 = 8;
+const ROUNDS: u64 = 6;
+
+/// Who holds the rules; `all` has some in each.
+const BACKENDS: [&str; 4] = ["legacy", "iptables-nft", "nft", "all"];
 
 struct Case {
     name: String,
@@ -28,54 +31,61 @@ struct Case {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.split_first() {
-        Some((first, _)) if first == "answer" => return net::answer(),
+        Some((first, rest)) if first == "answer" => return net::answer(rest),
         Some((first, rest)) if first == "dial" => return net::dial(rest),
         _ => {}
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut cases = programs(&root.join("programs"))?;
-    for hook in ["forward", "input", "output"] {
-        for round in 0..ROUNDS {
-            cases.extend(at_random(hook, round));
-        }
-    }
     let _net = Net::new()?;
     let mut lines = String::new();
-    for case in &cases {
+    for case in &programs(&root.join("programs"))? {
         eprintln!("{}", case.name);
         writeln!(lines, "{}", try_out(case)?)?;
+    }
+    for hook in ["forward", "input", "output"] {
+        for round in 0..ROUNDS {
+            for number in 0..BACKENDS.len() {
+                writeln!(lines, "{}", draw(hook, round, number)?)?;
+            }
+        }
     }
     let file = root.join("cases.jsonl");
     std::fs::write(&file, lines).with_context(|| format!("{} is written", file.display()))
 }
 
-/// One case for each back end, and one with rules in all of them.
-fn at_random(hook: &'static str, round: u64) -> Vec<Case> {
+/// Draws rules for one of [`BACKENDS`] until the kernel takes them: not everything goes with everything.
+fn draw(hook: &'static str, round: u64, number: usize) -> Result<serde_json::Value> {
+    let place = round * 1000 + u64::try_from(number * 100 + hook.len())?;
+    let mut refused = None;
+    for attempt in 0..60 {
+        let case = at_random(hook, BACKENDS[number], &mut Dice::new(place * 100 + attempt), round);
+        match try_out(&case) {
+            Ok(line) => {
+                eprintln!("{} after {attempt} others", case.name);
+                return Ok(line);
+            }
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.context("no attempt was made")?)
+}
+
+fn at_random(hook: &'static str, backend: &str, dice: &mut Dice, round: u64) -> Case {
     let chain = hook.to_ascii_uppercase();
-    ["legacy", "iptables-nft", "nft", "all"]
-        .into_iter()
-        .enumerate()
-        .map(|(number, backend)| {
-            let seed = round * 100
-                + u64::try_from(number).unwrap_or(0) * 10
-                + u64::try_from(hook.len()).unwrap_or(0);
-            let mut dice = Dice::new(seed + 1);
-            let mut iptables = |backends: &[&str]| {
-                if !backends.contains(&backend) {
-                    return String::new();
-                }
-                let mut text = iptables::table(&mut dice, "filter", &chain);
-                if dice.roll(2) == 0 {
-                    text.push_str(&iptables::table(&mut dice, "mangle", &chain));
-                }
-                text
-            };
-            let (legacy, iptables_nft) = (iptables(&["legacy", "all"]), iptables(&["iptables-nft", "all"]));
-            let own = matches!(backend, "nft" | "all");
-            let nft = if own { nft::table(&mut dice, hook) } else { String::new() };
-            Case { name: format!("{backend} {hook} {round}"), hook, legacy, iptables_nft, nft }
-        })
-        .collect()
+    let mut iptables = |backends: &[&str]| {
+        if !backends.contains(&backend) {
+            return String::new();
+        }
+        let mut text = iptables::table(dice, "filter", &chain);
+        if dice.roll(2) == 0 {
+            text.push_str(&iptables::table(dice, "mangle", &chain));
+        }
+        text
+    };
+    let (legacy, iptables_nft) = (iptables(&["legacy", "all"]), iptables(&["iptables-nft", "all"]));
+    let own = matches!(backend, "nft" | "all");
+    let nft = if own { nft::table(dice, hook) } else { String::new() };
+    Case { name: format!("{backend} {hook} {round}"), hook, legacy, iptables_nft, nft }
 }
 
 /// Rules as programs write them: `NAME.HOOK.iptables` and `NAME.HOOK.nft`.
@@ -94,7 +104,7 @@ fn programs(folder: &Path) -> Result<Vec<Case>> {
             iptables_nft: String::new(),
             nft: String::new(),
         };
-        if name.ends_with(".nft") {
+        if file.path().extension().is_some_and(|end| end == "nft") {
             cases.push(Case { nft: text, ..blank(name) });
         } else {
             cases.push(Case { legacy: text.clone(), ..blank(format!("{name} legacy")) });

@@ -77,7 +77,11 @@ impl Net {
             let words: Vec<&str> = std::iter::once("ip").chain(line.split(' ')).collect();
             run(&words, "")?;
         }
-        for namespace in ["filt-a", "filt-m", "filt-b"] {
+        for (namespace, addresses) in [
+            ("filt-a", ["10.1.0.7", "10.1.0.200"]),
+            ("filt-m", ["10.1.0.1", "10.2.0.1"]),
+            ("filt-b", ["10.2.0.9", "10.2.0.20"]),
+        ] {
             let settings = ["ipv4.ip_forward=1", "ipv4.icmp_ratelimit=0", "ipv4.conf.all.rp_filter=0"];
             for setting in settings {
                 run_in(namespace, &["sysctl", "-qw", &format!("net.{setting}")], "")?;
@@ -92,6 +96,7 @@ impl Net {
                 .args(["netns", "exec", namespace])
                 .arg(own)
                 .arg("answer")
+                .args(addresses)
                 .stdout(Stdio::piped())
                 .spawn()?;
             net.answering.push(child);
@@ -116,15 +121,23 @@ impl Drop for Net {
     }
 }
 
-/// Answers on all ports until it is killed.
-pub fn answer() -> Result<()> {
-    let any = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    for port in TCP {
-        let listener = TcpListener::bind(any(port))?;
+/// Answers on all ports of these addresses until it is killed.
+pub fn answer(addresses: &[String]) -> Result<()> {
+    let addresses: Vec<Ipv4Addr> =
+        addresses.iter().map(|address| address.parse()).collect::<Result<_, _>>()?;
+    let on = |ports: &[u16]| {
+        let ports = ports.to_vec();
+        addresses.clone().into_iter().flat_map(move |address| {
+            ports.clone().into_iter().map(move |port| SocketAddr::from((address, port)))
+        })
+    };
+    for place in on(&TCP) {
+        let listener = TcpListener::bind(place)?;
         std::thread::spawn(move || listener.incoming().for_each(drop));
     }
-    for port in UDP {
-        let socket = UdpSocket::bind(any(port))?;
+    // A socket for all addresses would answer from that of its route.
+    for place in on(&UDP) {
+        let socket = UdpSocket::bind(place)?;
         std::thread::spawn(move || {
             let mut bytes = [0; 64];
             while let Ok((length, from)) = socket.recv_from(&mut bytes) {

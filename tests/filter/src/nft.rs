@@ -80,7 +80,11 @@ fn rule(dice: &mut Dice, below: &[&str], family: &str) -> String {
         _ => dice.one(&VERDICTS).to_owned(),
     };
     // A chain does not call itself.
-    words.push(if below.is_empty() && verdict.contains(" C") { "counter".to_owned() } else { verdict });
+    words.push(if below.is_empty() && (verdict.contains(" C") || verdict.contains("@ways")) {
+        "counter".to_owned()
+    } else {
+        verdict
+    });
     words.join(" ")
 }
 
@@ -88,7 +92,7 @@ fn rule(dice: &mut Dice, below: &[&str], family: &str) -> String {
 pub fn table(dice: &mut Dice, hook: &str) -> String {
     let family = dice.one(&["inet", "ip"]);
     let mut text = format!(
-        "table {family} random {{
+        "table {family} dice {{
 set sources {{ type ipv4_addr; flags interval; elements = {{ 10.1.0.0-10.1.0.100, 192.168.0.0/16 }} }}
 set places {{ type ipv4_addr . inet_proto . inet_service; elements = {{ 10.2.0.9 . tcp . 443, 10.2.0.20 . udp . 53, 10.1.0.1 . tcp . 80 }} }}
 map ways {{ type ipv4_addr . inet_proto . inet_service : verdict; elements = {{ 10.2.0.9 . tcp . 80 : drop, 10.2.0.20 . tcp . 443 : accept, 10.2.0.9 . udp . 53 : goto C, 10.1.0.1 . tcp . 443 : drop }} }}
@@ -97,14 +101,14 @@ map ways {{ type ipv4_addr . inet_proto . inet_service : verdict; elements = {{ 
     let mut chain = |dice: &mut Dice, head: &str, below: &[&str]| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "chain {head}");
-        for _ in 0..1 + dice.roll(5) {
+        for _ in 0..=dice.roll(5) {
             let _ = writeln!(text, "{}", rule(dice, below, family));
         }
         text.push_str("}\n");
     };
     chain(dice, "C {", &[]);
     chain(dice, "B {", &["C"]);
-    for number in 0..1 + dice.roll(2) {
+    for number in 0..=dice.roll(2) {
         let priority = dice.one(&["filter", "filter - 10", "filter + 10", "-150"]);
         let policy = dice.one(&["accept", "accept", "drop"]);
         let head = format!("base{number} {{ type filter hook {hook} priority {priority}; policy {policy};");

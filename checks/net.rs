@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 /// A network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cidr {
+pub(crate) struct Cidr {
     address: IpAddr,
     prefix: u8,
 }
 
 /// Reads an IP address.
-pub(super) fn ip(text: &str) -> Option<IpAddr> {
+pub(crate) fn ip(text: &str) -> Option<IpAddr> {
     match text.parse().ok()? {
         IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => None,
         address => Some(address),
@@ -19,7 +19,7 @@ pub(super) fn ip(text: &str) -> Option<IpAddr> {
 
 impl Cidr {
     /// Reads `ADDRESS/BITS`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (address, bits) = text.split_once('/')?;
         let plain = !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit());
         let leads = bits.len() > 1 && bits.starts_with('0');
@@ -29,12 +29,17 @@ impl Cidr {
     }
 
     /// How many bits all its addresses share.
-    pub(super) fn prefix(self) -> i64 {
+    pub(crate) fn prefix(self) -> i64 {
         i64::from(self.prefix)
     }
 
+    /// Whether its addresses are of IPv4.
+    pub(crate) fn is_ipv4(self) -> bool {
+        self.address.is_ipv4()
+    }
+
     /// Whether an address lies in it.
-    pub(super) fn contains(self, address: IpAddr) -> bool {
+    pub(crate) fn contains(self, address: IpAddr) -> bool {
         match (self.address, address) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
                 let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
@@ -49,8 +54,13 @@ impl Cidr {
     }
 
     /// Whether a network lies in it as a whole.
-    pub(super) fn contains_all(self, other: Self) -> bool {
+    pub(crate) fn contains_all(self, other: Self) -> bool {
         self.prefix <= other.prefix && self.contains(other.address)
+    }
+
+    /// Whether any address lies in both: of two networks that do, one holds the other.
+    pub(crate) fn meets(self, other: Self) -> bool {
+        self.contains_all(other) || other.contains_all(self)
     }
 }
 
