@@ -187,7 +187,7 @@ impl Case {
 
 /// Every recording, and what is made of some by editing.
 pub(super) static WORLD: LazyLock<Vec<Case>> = LazyLock::new(|| {
-    let mut paths: Vec<PathBuf> = ["tests/recordings", "tests/gate/recordings"]
+    let mut paths: Vec<PathBuf> = ["tests/recordings", "tests/gate/recordings", "tests/hosts"]
         .into_iter()
         .flat_map(|folder| std::fs::read_dir(root().join(folder)).expect("the recordings"))
         .map(|entry| entry.expect("an entry").path())
@@ -247,6 +247,7 @@ fn options(header: &Header, name: &str) -> CollectOptions {
     let mode = match argument("mode") {
         Some("before-install") => Mode::BeforeInstall,
         Some("gate") => Mode::Gate,
+        Some("host") => Mode::Host,
         _ => Mode::Installed,
     };
     let gate = || {
