@@ -158,6 +158,8 @@ fn no_check_panics_or_repeats_itself() {
 /// What no recording of a gate makes a check read: autoscalers that are in the cluster only, targets that are not in the
 /// manifests, versions that decide. The cases beside these checks read it.
 const READ_ELSEWHERE: &[(&str, Need)] = &[
+    ("kubelet-config-not-read", Need::Nodes),
+    ("kubelet-config-not-read", Need::Configz),
     ("network-policy-blocks-egress", Need::Groups),
     ("network-policy-blocks-egress", Need::ApiServers),
     ("network-policy-blocks-ingress", Need::Groups),
@@ -212,6 +214,11 @@ fn checks_read_what_they_declare() {
 
 /// Checks that no recording can show failing, with the reason.
 const NEVER_FAILS: &[(&str, &str)] = &[
+    ("swap-stops-kubelet", "the reference machine has no swap"),
+    ("kubelet-port-taken", "its cases are made by editing"),
+    ("host-clock-wrong", "the hosts of the reference cluster share one clock"),
+    ("host-clock-drifting", "the hosts of the reference cluster share one clock"),
+    ("apiserver-flags-not-running", "its cases are made by editing"),
     ("network-policy-blocks-egress", "its scenario was not recorded yet"),
     ("network-policy-blocks-ingress", "its scenario was not recorded yet"),
     ("manifest-unreadable", "a file that cannot be read has no case"),
