@@ -44,6 +44,7 @@ pub(crate) const CHECK: Check = Check {
         "kubelet-not-listening-there",
         "wrong-node-address",
         "forward-policy-drop",
+        "ip-forward-off",
         "network-policy-blocks-egress",
     ]),
     modes: &[Mode::Installed],
