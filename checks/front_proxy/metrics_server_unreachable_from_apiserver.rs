@@ -39,6 +39,7 @@ pub(crate) const CHECK: Check = Check {
     kind: Kind::Place(&[
         "pod-network-to-api-blocked",
         "forward-policy-drop",
+        "ip-forward-off",
         "kube-proxy-not-programming",
         "network-policy-blocks-ingress",
         "control-plane-without-pod-route",
