@@ -40,6 +40,7 @@ pub(crate) const CHECK: Check = Check {
         "apiserver-instances-differ",
         "pod-network-to-api-blocked",
         "forward-policy-drop",
+        "ip-forward-off",
         "kube-proxy-not-programming",
         "network-policy-blocks-ingress",
         "control-plane-without-pod-route",

@@ -148,7 +148,8 @@ fn step(finding: &Finding) -> Step {
         ),
         backend => {
             let program = format!("{six}-{}", backend.trim_start_matches("iptables-"));
-            Step::run(run_on, by_unit(&program, &range.to_string())).verify(format!("{program} -S FORWARD"))
+            Step::run(run_on, by_unit(&program, &range.to_string()))
+                .verify(format!("{program} -C FORWARD -s {range} -j ACCEPT"))
         }
     }
 }

@@ -46,6 +46,7 @@ pub(crate) const CHECK: Check = Check {
         "kubelet-not-listening-there",
         "wrong-node-address",
         "forward-policy-drop",
+        "ip-forward-off",
         "network-policy-blocks-egress",
         "cluster-dns-silent",
     ]),
