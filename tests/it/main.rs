@@ -9,6 +9,7 @@ mod gate;
 mod gate_replay;
 mod generated;
 mod hostile;
+mod in_cluster;
 mod program;
 mod reading;
 mod replay;
