@@ -10,6 +10,7 @@ mod gate_replay;
 mod generated;
 mod hostile;
 mod hosts;
+mod in_cluster;
 #[cfg(unix)]
 mod probe;
 mod program;

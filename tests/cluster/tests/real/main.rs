@@ -10,6 +10,7 @@ use cluster::{
 
 mod faults;
 mod inside;
+mod job;
 
 const MINUTES: Duration = Duration::from_mins(3);
 
