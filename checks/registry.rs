@@ -12,6 +12,7 @@ pub static CHECKS: &[Check] = &[
     crate::host::kubelet_port_taken::CHECK,
     crate::host::host_clock_wrong::CHECK,
     crate::host::host_clock_drifting::CHECK,
+    crate::host::proxy_catches_cluster::CHECK,
     crate::host::apiserver_flags_not_running::CHECK,
     crate::registration::metrics_api_not_registered::CHECK,
     crate::registration::apiservice_service_missing::CHECK,

@@ -30,7 +30,7 @@
 
 use super::role::{self, Role, role};
 use crate::check::{
-    Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail, not_applicable,
+    Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, fail, not_applicable,
 };
 use crate::evidence::{Evidence, Host, KubeletFile, Mode, Need};
 use crate::support;
@@ -45,7 +45,7 @@ pub(crate) const CHECK: Check = Check {
     modes: role::MODES,
     needs: &[Need::HostKubelet, Need::HostControlPlane],
     explains: role::KUBELET_EXPLAINS,
-    question: Question::Deciding { modes: &[Mode::Host], unless: &[] },
+    question: role::QUESTION,
     source: include_str!("kubelet_config_missing.rs"),
     run,
     remedies,

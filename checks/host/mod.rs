@@ -7,6 +7,7 @@ pub(crate) mod host_clock_wrong;
 pub(crate) mod kubelet_config_missing;
 pub(crate) mod kubelet_config_not_read;
 pub(crate) mod kubelet_port_taken;
+pub(crate) mod proxy_catches_cluster;
 mod role;
 pub(crate) mod swap_stops_kubelet;
 mod testing;

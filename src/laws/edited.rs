@@ -1,6 +1,8 @@
 //! Recordings with a value or two exchanged: combinations that hold a trap, and that no scenario makes.
 
-use checks::evidence::{AnonymousAccess, Csr, CsrState, Evidence, Look, Obs, ScrapeFailure, Signature};
+use checks::evidence::{
+    AnonymousAccess, Csr, CsrState, Evidence, HostProxy, Look, Obs, ScrapeFailure, Signature,
+};
 
 /// What is made of one recording: the name of it, the words for the change, and the change.
 type Edit = (&'static str, &'static str, fn(&mut Evidence));
@@ -81,6 +83,14 @@ const EDITS: &[Edit] = &[
         if let Some(declared) = &mut component.declared {
             declared.insert("proxy-client-cert-file".to_owned(), "/etc/kubernetes/pki/other.crt".to_owned());
         }
+    }),
+    ("control-plane-healthy", "with a proxy for all", |evidence| {
+        let Look::Seen(proxies) = &mut evidence.hosts[0].proxies.look else { return };
+        proxies.push(HostProxy {
+            of: "kube-apiserver".to_owned(),
+            name: "HTTPS_PROXY".to_owned(),
+            value: "http://proxy.example:3128".to_owned(),
+        });
     }),
     ("control-plane-healthy", "with another CA for the front proxy", |evidence| {
         let Look::Seen(files) = &mut evidence.hosts[0].front_proxy.look else { return };
