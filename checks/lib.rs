@@ -19,6 +19,7 @@ mod metrics;
 mod net;
 pub mod plan;
 pub mod policy;
+mod probed;
 mod refusal;
 mod registration;
 pub mod registry;

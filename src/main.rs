@@ -7,6 +7,8 @@ mod exit;
 #[cfg(test)]
 mod laws;
 mod manifest;
+mod probe;
+mod rbac;
 mod report;
 mod source;
 mod ui;

@@ -3,7 +3,9 @@
 //! ## What it looks at
 //!
 //! metrics-server's own words, in the log of the container that runs or of the one that ended: a call to
-//! the API server's Service address that ran into a time-out, was refused, or found no route.
+//! the API server's Service address that ran into a time-out, was refused, or found no route. Where its log
+//! decides nothing, and before it is installed: whether a pod of `probe` on its node, with its identity, reached
+//! that address.
 //!
 //! ## Why it matters
 //!
@@ -21,7 +23,8 @@
 //! ## When it is wrong
 //!
 //! While a kube-apiserver restarts, one such line is normal. Lines that are older than two minutes are not
-//! counted, nor are those of a pod that is Ready and answers.
+//! counted, nor are those of a pod that is Ready and answers. A probe says nothing where NetworkPolicies may
+//! treat it and metrics-server differently.
 //!
 //! ## References
 //!
@@ -30,12 +33,13 @@
 use std::fmt::Write as _;
 
 use super::dial::{self, Way};
+use crate::Context;
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Subject, fail,
-    not_applicable,
+    Audience, Check, Decision, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step,
+    Subject, Undecided, fail, not_applicable,
 };
-use crate::evidence::{Distribution, Evidence, Mode, Need, Node};
-use crate::support;
+use crate::evidence::{Distribution, Evidence, Mode, Need, Node, Why};
+use crate::{probed, support};
 
 /// Facts of a node's host, which the API cannot show.
 const CANDIDATES: &[&str] =
@@ -48,8 +52,8 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::ApiAccess,
     severity: Severity::Error,
     kind: Kind::Place(CANDIDATES),
-    modes: &[Mode::Installed],
-    needs: &[Need::Pods, Need::Logs, Need::MetricsDiscovery],
+    modes: &[Mode::Installed, Mode::BeforeInstall],
+    needs: &[Need::Pods, Need::Logs, Need::MetricsDiscovery, Need::PodProbe],
     explains: &[
         "metrics-server-crashing",
         "metrics-server-not-ready",
@@ -70,26 +74,75 @@ const DECIDE: &str =
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_cluster(|ctx| {
-        let (signal, pod, address, failure) = match dial::look(ctx, evidence)? {
-            Way::Works => return Ok(Outcome::Pass),
-            Way::NoPod => return Ok(not_applicable("no pod of metrics-server runs")),
-            Way::Fails { signal, pod, address, failure } => (signal, pod, address, failure),
-        };
-        let node = pod.and_then(|pod| pod.node.clone()).unwrap_or_default();
-        let words = support::dial_words(failure);
-        let finding = Finding::new(
-            Subject::cluster(),
-            format!("pod {} on node {node}: dial tcp {address}: {words}", signal.pod),
-        )
-        .cite(&evidence.backend.logs, "log", format!("dial tcp {address}: {words}"), "a connection")
-        .fact("node", node.clone())
-        .decided_by(Step::run(
-            if node.is_empty() { "every node".to_owned() } else { format!("node {node}") },
-            DECIDE,
-        ))
-        .at(pod.and_then(|pod| pod.node.as_deref()).map(Subject::node));
-        Ok(fail(finding))
+        if evidence.mode == Mode::BeforeInstall {
+            return by_probes(ctx, evidence);
+        }
+        match by_log(ctx, evidence) {
+            Err(open) => match by_probes(ctx, evidence) {
+                // Where nobody looked, it is the log that would have said it.
+                Err(_) if evidence.probes.is_empty() => Err(open),
+                decision => decision,
+            },
+            decision => decision,
+        }
     });
+}
+
+/// What pods saw that looked from metrics-server's place.
+fn by_probes(ctx: &Context<'_>, evidence: &Evidence) -> Decision {
+    let probes = probed::in_place(ctx, evidence)?;
+    let is_installed = evidence.mode != Mode::BeforeInstall;
+    if is_installed && support::serves(ctx, evidence)? && ctx.need(&evidence.metrics.discovery)?.status == 200
+    {
+        return Ok(Outcome::Pass);
+    }
+    for probe in probes {
+        let reach = probed::reached(ctx, probe, &probe.api)?;
+        match probed::is_through(reach) {
+            Some(true) => {}
+            None => return Err(Undecided { need: Need::PodProbe, why: Why::Unreadable(reach.words()) }),
+            Some(false) => {
+                let direct = ctx.need(&probe.api_direct).map(Vec::as_slice).unwrap_or_default();
+                let beside = direct.iter().find(|dial| dial.reach.is_connected());
+                let beside = beside.map_or(String::new(), |dial| {
+                    format!("; {}, which stands behind it, answers there", dial.address)
+                });
+                let (words, node) = (reach.words(), &probe.node);
+                let detail =
+                    format!("a pod on node {node}, the API server's Service address: {words}{beside}");
+                let finding = Finding::new(Subject::cluster(), detail)
+                    .cite(&probe.api, "api", words, "an answer")
+                    .fact("node", node.clone())
+                    .at([probed::node_of(probe)])
+                    .decided_by(Step::run(format!("node {node}"), DECIDE));
+                return Ok(fail(finding));
+            }
+        }
+    }
+    Ok(Outcome::Pass)
+}
+
+/// What metrics-server itself says.
+fn by_log(ctx: &Context<'_>, evidence: &Evidence) -> Decision {
+    let (signal, pod, address, failure) = match dial::look(ctx, evidence)? {
+        Way::Works => return Ok(Outcome::Pass),
+        Way::NoPod => return Ok(not_applicable("no pod of metrics-server runs")),
+        Way::Fails { signal, pod, address, failure } => (signal, pod, address, failure),
+    };
+    let node = pod.and_then(|pod| pod.node.clone()).unwrap_or_default();
+    let words = support::dial_words(failure);
+    let finding = Finding::new(
+        Subject::cluster(),
+        format!("pod {} on node {node}: dial tcp {address}: {words}", signal.pod),
+    )
+    .cite(&evidence.backend.logs, "log", format!("dial tcp {address}: {words}"), "a connection")
+    .fact("node", node.clone())
+    .decided_by(Step::run(
+        if node.is_empty() { "every node".to_owned() } else { format!("node {node}") },
+        DECIDE,
+    ))
+    .at(pod.and_then(|pod| pod.node.as_deref()).map(Subject::node));
+    Ok(fail(finding))
 }
 
 /// Lets the kernel forward, now and after a reboot.

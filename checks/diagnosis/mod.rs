@@ -6,6 +6,8 @@
 
 mod autoscalers;
 mod explain;
+#[cfg(test)]
+mod explain_tests;
 mod verdict;
 mod waivers;
 #[cfg(test)]
@@ -14,12 +16,12 @@ mod waivers_tests;
 use crate::check::{
     Certainty, Check, Finding, Hop, Kind, Outcome, Remedy, Severity, Step, Subject, Undecided,
 };
-use crate::evidence::{Evidence, Mode};
+use crate::evidence::{Evidence, Mode, Need};
 use crate::rules::{Rule, Rules, View};
 
 pub use autoscalers::{AutoscalerVerdict, MetricOutcome, MetricVerdict, Reason};
-pub(crate) use verdict::fresh_s;
 pub use verdict::{Policy, Verdict};
+pub(crate) use verdict::{all_ready_nodes_fresh, fresh_s};
 pub use waivers::{EXPIRED, Excused, UNUSED, Waiver, WaiverState};
 
 /// What is wrong with the pipeline, and what could not be decided.
@@ -151,6 +153,8 @@ pub fn diagnose_with(
 ) -> Diagnosis {
     let mut reports: Vec<CheckReport> =
         checks.iter().filter(|check| applies(check, evidence)).map(|check| look(check, evidence)).collect();
+    // A rule says what somebody demands, and not what the controller will do.
+    let autoscalers = autoscalers::verdicts(&reports, evidence);
     reports.extend(by_rules(rules, evidence));
     let mut judged = explain::explain(&reports, evidence);
     for cause in &mut judged.root_causes {
@@ -160,7 +164,6 @@ pub fn diagnose_with(
     }
     let undecided = verdict::open_questions(&reports, evidence);
     let verdict = verdict::verdict(&reports, &judged, &undecided, policy);
-    let autoscalers = autoscalers::verdicts(&reports, evidence);
     Diagnosis {
         mode: evidence.mode,
         autoscalers,
@@ -177,7 +180,8 @@ pub fn diagnose_with(
 /// the checks of the installed pipeline do as well; those of autoscalers have an eye of their own for a gate.
 fn applies(check: &Check, evidence: &Evidence) -> bool {
     // Machines that nobody has looked at leave no list of open questions in every report.
-    if check.hop == Hop::Host && evidence.hosts.is_empty() {
+    let probed = !evidence.probes.is_empty() && check.needs.contains(&Need::PodProbe);
+    if check.hop == Hop::Host && evidence.hosts.is_empty() && !probed {
         return false;
     }
     let below = evidence.mode == Mode::Gate && evidence.gate.pipeline && check.hop != Hop::Hpa;

@@ -16,6 +16,9 @@ pub struct PodProbe {
     pub taken_at: Timestamp,
     /// In what it differs from metrics-server's pod: labels that it may not carry, another ServiceAccount.
     pub differs: Vec<String>,
+    /// Why NetworkPolicies may treat metrics-server's pod in another way than this one, where they may: what it reached
+    /// says nothing of metrics-server then.
+    pub policies_differ: Option<String>,
     /// The API server through its Service address, `GET /version`.
     pub api: Obs<Reach>,
     /// The API server at the addresses behind that Service.

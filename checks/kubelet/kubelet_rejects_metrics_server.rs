@@ -2,17 +2,18 @@
 //!
 //! ## What it looks at
 //!
-//! The HTTP status that metrics-server got from a kubelet, in its log.
+//! The HTTP status that metrics-server got from a kubelet, in its log; and what a pod of `probe` with its identity
+//! was told, which metrics-server throws away.
 //!
 //! ## Why it matters
 //!
 //! The connection and the certificate are fine; the kubelet does not accept the token (401) or does not
-//! permit the request (403). metrics-server throws the body away that would say which. Where the cause is
-//! proved, that one is named instead.
+//! permit the request (403). The body of the answer says which. Where the cause is proved, that one is named
+//! instead.
 //!
 //! ## How to fix it
 //!
-//! Look at the kubelet's running configuration with the printed command.
+//! `metrics-preflight probe` shows what the kubelet says to it, and names the cause where that tells it.
 //!
 //! ## When it is wrong
 //!
@@ -28,6 +29,7 @@ use crate::check::{
 };
 use crate::evidence::{Evidence, Mode, Need, ScrapeFailure, Signature};
 use crate::kubelet::tls;
+use crate::probed::{self, Answered};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP512",
@@ -37,7 +39,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Place(&["kubelet-webhook-authentication-off", "nodes-metrics-not-permitted"]),
     modes: &[Mode::Installed],
-    needs: &[Need::Logs, Need::Nodes],
+    needs: &[Need::Logs, Need::Nodes, Need::PodProbe],
     explains: tls::EXPLAINS,
     question: Question::Listed,
     source: include_str!("kubelet_rejects_metrics_server.rs"),
@@ -45,18 +47,48 @@ pub(crate) const CHECK: Check = Check {
     remedies: no_remedies,
 };
 
-fn run(_: &Evidence, results: &mut Results<'_>) {
+fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_nodes(|ctx, node, subject| {
-        let status = ctx.need(&node.scrape_log)?.as_ref().and_then(|signal| match &signal.signature {
+        let answer = probed::answer(ctx, evidence, node);
+        let said = match ctx.need(&node.scrape_log) {
+            Ok(said) => said,
+            // Where nobody looked, it is the log that would have said it.
+            Err(open) if evidence.probes.is_empty() => return Err(open),
+            Err(_) => {
+                let answer = answer?;
+                if answer.status == 200 {
+                    return Ok(Outcome::Pass);
+                }
+                let words = words(&answer);
+                let path = format!("kubelets[{}].reach", node.name);
+                let finding =
+                    Finding::new(subject, format!("it answered a pod in metrics-server's place: {words}"))
+                        .cite(answer.obs, path, words, "200 OK");
+                return Ok(fail(finding));
+            }
+        };
+        let status = said.as_ref().and_then(|signal| match &signal.signature {
             Signature::ScrapeFailed { failure: ScrapeFailure::Status(status), .. } => Some(*status),
             _ => None,
         });
         let Some(status) = status else { return Ok(Outcome::Pass) };
-        let decide =
-            Step::run("workstation", format!("kubectl get --raw /api/v1/nodes/{}/proxy/configz", node.name));
-        let finding = Finding::new(subject, format!("it answered metrics-server with {status}"))
-            .cite(&node.scrape_log, "log", format!("status {status}"), "200 OK")
-            .decided_by(decide);
-        Ok(fail(finding))
+        let finding = match answer.ok().filter(|answer| answer.status != 200) {
+            None => Finding::new(subject, format!("it answered metrics-server with {status}"))
+                .decided_by(Step::run("workstation", "metrics-preflight probe")),
+            Some(answer) => {
+                let words = words(&answer);
+                let path = format!("kubelets[{}].reach", node.name);
+                let detail = format!("it answered metrics-server with {status}, and a probe: {words}");
+                Finding::new(subject, detail).cite(answer.obs, path, words, "200 OK")
+            }
+        };
+        Ok(fail(finding.cite(&node.scrape_log, "log", format!("status {status}"), "200 OK")))
     });
+}
+
+fn words(answer: &Answered<'_>) -> String {
+    match answer.message {
+        "" => format!("status {}", answer.status),
+        message => format!("status {}: {message}", answer.status),
+    }
 }

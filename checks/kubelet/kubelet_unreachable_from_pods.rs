@@ -3,7 +3,8 @@
 //! ## What it looks at
 //!
 //! Failures to connect to a node's kubelet in metrics-server's log: no answer, refused, no route, a name
-//! that was not resolved.
+//! that was not resolved. Where the log decides nothing, and before metrics-server is installed: what came of
+//! it when a pod of `probe` dialled the kubelet from metrics-server's node.
 //!
 //! ## Why it matters
 //!
@@ -12,8 +13,8 @@
 //!
 //! ## How to fix it
 //!
-//! Try the connection from a pod and from the node itself, as printed: where the node succeeds and the pod
-//! does not, a firewall or the forwarding of packets stands between them.
+//! `metrics-preflight probe` dials every kubelet from a pod on metrics-server's node and from others. All fail
+//! from one node: look at that node. One kubelet fails from every node: look at its node's firewall.
 //!
 //! ## When it is wrong
 //!
@@ -24,13 +25,14 @@
 //! - Failure catalogue: section 1-D (RM): `kubelet-port-filtered` (D5), `kubelet-connection-refused` (D6),
 //!   `no-route-to-host` (D7), `kubelet-hostname-unresolvable` (D1), `wrong-node-address` (D4)
 
+use crate::Context;
 use crate::check::{
-    Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Step, Subject, fail, no_remedies,
-    not_applicable,
+    Check, Decision, Finding, Hop, Kind, Outcome, Question, Results, Severity, Step, Subject, fail,
+    no_remedies, not_applicable,
 };
-use crate::evidence::{Evidence, Mode, Need};
+use crate::evidence::{Evidence, Need, Node};
 use crate::kubelet::tls;
-use crate::support;
+use crate::{probed, support};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP513",
@@ -45,9 +47,10 @@ pub(crate) const CHECK: Check = Check {
         "wrong-node-address",
         "forward-policy-drop",
         "network-policy-blocks-egress",
+        "cluster-dns-silent",
     ]),
-    modes: &[Mode::Installed],
-    needs: &[Need::Pods, Need::Logs, Need::Nodes],
+    modes: tls::MODES,
+    needs: &[Need::Pods, Need::Logs, Need::Nodes, Need::PodProbe],
     explains: tls::EXPLAINS,
     question: Question::Listed,
     source: include_str!("kubelet_unreachable_from_pods.rs"),
@@ -60,23 +63,42 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         if !node.ready {
             return Ok(not_applicable("the node is not Ready"));
         }
-        let silence = match support::kubelet_silence(ctx, node)? {
-            Some(silence) => silence,
-            None => return Ok(Outcome::Pass),
+        let silence = match support::kubelet_silence(ctx, node) {
+            Ok(Some(silence)) => silence,
+            Ok(None) => return Ok(Outcome::Pass),
+            // Where nobody looked, it is the log that would have said it.
+            Err(open) if evidence.probes.is_empty() => return Err(open),
+            Err(_) => return by_probes(ctx, evidence, node, subject),
         };
         let (address, words) = (silence.address, silence.words);
-        let port = ctx.need(&node.dial)?.as_ref().map_or(10250, |(_, port)| *port);
-        let decide = Step::run(
-            format!("node {}, then a pod", node.name),
-            format!(
-                "curl -sk -o /dev/null -w '%{{http_code}}\\n' --max-time 5 https://{address}:{port}/healthz"
-            ),
-        );
         let finding = Finding::new(subject, format!("metrics-server dialled {address}: {words}"))
             .cite(&node.scrape_log, "log", words, "an answer")
-            .decided_by(decide)
+            .decided_by(Step::run("workstation", DECIDE))
             .at([Subject::node(&node.name)])
             .at(support::nodes_of_pods(evidence));
         Ok(fail(finding))
     });
+}
+
+/// Dials every kubelet from pods on several nodes, metrics-server's among them.
+const DECIDE: &str = "metrics-preflight probe";
+
+/// What pods saw that looked from metrics-server's place.
+fn by_probes(ctx: &Context<'_>, evidence: &Evidence, node: &Node, subject: Subject) -> Decision {
+    let (probe, obs, reach) = probed::kubelet(ctx, evidence, node)?;
+    if reach.is_connected() {
+        return Ok(Outcome::Pass);
+    }
+    let address = ctx.need(&node.dial)?.as_ref().map_or("", |(address, _)| address);
+    let words = reach.words();
+    let from = &probe.node;
+    let at = [subject.clone(), probed::node_of(probe)];
+    let finding = Finding::new(subject, format!("a pod on node {from} dialled {address}: {words}"))
+        .cite(obs, &format!("kubelets[{}].reach", node.name), words, "an answer")
+        .at(at)
+        .decided_by(Step::run(
+            "workstation",
+            format!("metrics-preflight probe --nodes {}", support::word(from)),
+        ));
+    Ok(fail(finding))
 }

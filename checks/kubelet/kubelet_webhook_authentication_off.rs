@@ -2,7 +2,8 @@
 //!
 //! ## What it looks at
 //!
-//! `authentication.webhook.enabled` in the kubelet's running configuration.
+//! `authentication.webhook.enabled` in the kubelet's running configuration. Where that was not seen: what the
+//! kubelet answered to a pod of `probe`, whose token the API server takes.
 //!
 //! ## Why it matters
 //!
@@ -17,17 +18,21 @@
 //! ## When it is wrong
 //!
 //! It does not apply where metrics-server presents a client certificate
-//! (`--kubelet-client-certificate`).
+//! (`--kubelet-client-certificate`). A kubelet whose own question to the API server fails answers 401 as well;
+//! such a node is hardly Ready, and the finding is called likely.
 //!
 //! ## References
 //!
 //! - Failure catalogue: `kubelet-401-webhook-authn-disabled` (RM-F1), `kubelet-403-anonymous` (RM-F3)
 
+use crate::Context;
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, fail, not_applicable,
+    Audience, Check, Decision, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, Subject,
+    Undecided, fail, not_applicable,
 };
-use crate::evidence::{Backend, Evidence, Need};
+use crate::evidence::{Backend, Evidence, Need, Node, Reach, Why};
 use crate::kubelet::tls;
+use crate::probed::{self, Answered};
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -38,7 +43,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: tls::MODES,
-    needs: &[Need::Pods, Need::Nodes, Need::Configz],
+    needs: &[Need::Pods, Need::Nodes, Need::KubeletAnonymous, Need::Configz, Need::PodProbe],
     explains: tls::EXPLAINS,
     question: tls::QUESTION,
     source: include_str!("kubelet_webhook_authentication_off.rs"),
@@ -51,7 +56,12 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         if Backend::flag(ctx.need(&evidence.backend.args)?, "kubelet-client-certificate").is_some() {
             return Ok(not_applicable("metrics-server presents a client certificate"));
         }
-        let config = ctx.need(&node.configz)?;
+        let config = match ctx.need(&node.configz) {
+            Ok(config) => config,
+            // Where nobody looked, it is the configuration that would have said it.
+            Err(open) if evidence.probes.is_empty() => return Err(open),
+            Err(_) => return by_probe(ctx, evidence, node, subject),
+        };
         if config.webhook_authentication {
             return Ok(Outcome::Pass);
         }
@@ -67,6 +77,34 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         );
         Ok(fail(finding))
     });
+}
+
+/// What the kubelet told a pod with the token of a ServiceAccount.
+fn by_probe(ctx: &Context<'_>, evidence: &Evidence, node: &Node, subject: Subject) -> Decision {
+    let answer = probed::answer(ctx, evidence, node)?;
+    let undecided = |why: String| Undecided { need: Need::PodProbe, why: Why::Unreadable(why) };
+    let Answered { probe, obs, status, message } = answer;
+    let cite = |finding: Finding| {
+        let value = format!("status {status}: {message}");
+        finding.cite(obs, &format!("kubelets[{}].reach", node.name), value, "the ServiceAccount's name")
+    };
+    match (status, probed::forbidden_user(message)) {
+        (403, Some("system:anonymous")) => {
+            let detail = "it takes a pod with a token for system:anonymous";
+            Ok(fail(cite(Finding::new(subject, detail))))
+        }
+        (403, Some(_)) => Ok(Outcome::Pass),
+        // A kubelet that is open to anyone answers without asking about the token.
+        (200, _) if *ctx.need(&node.anonymous)? != 200 => Ok(Outcome::Pass),
+        (401, _) => match ctx.need(&probe.api)? {
+            Reach::Http { status: 200, .. } => {
+                let detail = "it answers a pod with 401, whose token the API server takes";
+                Ok(fail(cite(Finding::new(subject, detail).likely(&[]))))
+            }
+            reach => Err(undecided(format!("the API server and the token: {}", reach.words()))),
+        },
+        _ => Err(undecided(format!("status {status}"))),
+    }
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {

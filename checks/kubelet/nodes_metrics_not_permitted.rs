@@ -3,7 +3,8 @@
 //! ## What it looks at
 //!
 //! Whether the ServiceAccount of metrics-server may `get nodes/metrics`, as the API server's own authorizer
-//! says. Kubelets ask it the same question.
+//! says. Kubelets ask it the same question. Where the authorizer was not asked: the body of the 403 with which
+//! a kubelet answered a pod of `probe` that runs as that ServiceAccount.
 //!
 //! ## Why it matters
 //!
@@ -16,18 +17,20 @@
 //!
 //! ## When it is wrong
 //!
-//! metrics-server up to 0.5 needs `nodes/stats` instead; the check does not apply to it.
+//! A kubelet remembers a denial for 30 s. metrics-server up to 0.5 needs `nodes/stats` instead; the check does not apply to it.
 //!
 //! ## References
 //!
 //! - Failure catalogue: `kubelet-403-rbac` (RM-F4)
 
+use crate::Context;
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Subject, fail,
-    not_applicable,
+    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Subject,
+    Undecided, fail, not_applicable,
 };
 use crate::evidence::{Backend, Evidence, Mode, Need};
 use crate::kubelet::tls;
+use crate::probed::{self, Answered};
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -38,7 +41,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: &[Mode::Installed],
-    needs: &[Need::Pods, Need::AccessReviews],
+    needs: &[Need::Pods, Need::AccessReviews, Need::Nodes, Need::PodProbe],
     explains: tls::EXPLAINS,
     question: Question::Listed,
     source: include_str!("nodes_metrics_not_permitted.rs"),
@@ -56,9 +59,16 @@ fn reads_stats(image: &str) -> bool {
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_cluster(|ctx| {
         let review = &evidence.backend.reviews.get_node_metrics;
-        if *ctx.need(review)? {
-            return Ok(Outcome::Pass);
-        }
+        let denied = match ctx.need(review) {
+            Ok(true) => return Ok(Outcome::Pass),
+            Ok(false) => None,
+            // Where nobody looked, it is the authorizer that would have said it.
+            Err(open) if evidence.probes.is_empty() => return Err(open),
+            Err(open) => match by_probes(ctx, evidence, open)? {
+                Some(denied) => Some(denied),
+                None => return Ok(Outcome::Pass),
+            },
+        };
         if Backend::flag(ctx.need(&evidence.backend.args)?, "kubelet-client-certificate").is_some() {
             return Ok(not_applicable("metrics-server presents a client certificate to kubelets"));
         }
@@ -69,13 +79,35 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let subject = support::account(evidence).map_or_else(Subject::cluster, |(namespace, name)| {
             Subject::namespaced("ServiceAccount", namespace, name)
         });
-        let finding = Finding::new(
-            subject,
-            format!("{account} may not get nodes/metrics; kubelets answer 403"),
-        )
-        .cite(review, "status.allowed", "false", "true");
-        Ok(fail(finding))
+        let finding =
+            Finding::new(subject, format!("{account} may not get nodes/metrics; kubelets answer 403"));
+        Ok(fail(match denied {
+            None => finding.cite(review, "status.allowed", "false", "true"),
+            Some((node, denied)) => {
+                let path = format!("kubelets[{node}].reach");
+                finding.cite(denied.obs, path, format!("status 403: {}", denied.message), "200 OK")
+            }
+        }))
     });
+}
+
+/// What kubelets told pods that run as metrics-server's ServiceAccount: the refusal of one, or nothing where they let
+/// it in.
+fn by_probes<'e>(
+    ctx: &Context<'_>,
+    evidence: &'e Evidence,
+    open: Undecided,
+) -> Result<Option<(&'e str, Answered<'e>)>, Undecided> {
+    let account = evidence.backend.reviews.account.as_deref().unwrap_or_default();
+    let mut let_in = false;
+    for node in ctx.need(&evidence.nodes)? {
+        let Ok(answer) = probed::answer(ctx, evidence, node) else { continue };
+        if answer.status == 403 && probed::forbidden_user(answer.message) == Some(account) {
+            return Ok(Some((&node.name, answer)));
+        }
+        let_in |= answer.status == 200;
+    }
+    if let_in { Ok(None) } else { Err(open) }
 }
 
 fn remedies(evidence: &Evidence, _: &[&Finding]) -> Vec<Remedy> {

@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Input,
     /// The cluster cannot be reached.
     Unreachable,
+    /// No pod could look from metrics-server's place.
+    Probe,
     /// The user stopped it before anything was seen.
     Interrupted,
     /// The result cannot be written.
@@ -30,6 +32,7 @@ impl Kind {
             Self::Configuration => "configuration",
             Self::Input => "input",
             Self::Unreachable => "unreachable",
+            Self::Probe => "probe",
             Self::Interrupted => "interrupted",
             Self::Output => "output",
             Self::Bug => "bug",
@@ -40,6 +43,7 @@ impl Kind {
         match self {
             Self::Usage | Self::Configuration | Self::Input | Self::Output => Exit::Usage,
             Self::Unreachable => Exit::Unreachable,
+            Self::Probe => Exit::Undecided,
             Self::Interrupted => Exit::Interrupted,
             Self::Bug => Exit::Bug,
         }

@@ -169,6 +169,7 @@ async fn seen(options: &HostOptions, settings: &Settings, ui: Ui) -> Result<Seen
         all_nodes: false,
         gate: None,
         hosts,
+        probes: Vec::new(),
     };
     let judge = Judge {
         policy: settings.policy,

@@ -11,7 +11,7 @@ use super::baseline::Baseline;
 use super::failure::{Failure, Kind};
 use super::interrupt::Interrupt;
 use super::open;
-use crate::collect::{CollectOptions, HostLook, KubeletLook, collect};
+use crate::collect::{CollectOptions, HostLook, KubeletLook, ProbeLook, collect};
 use crate::report::mode_name;
 use crate::source::{Header, Source};
 use crate::ui::Ui;
@@ -125,6 +125,7 @@ pub(super) fn arguments(options: &CollectOptions) -> BTreeMap<String, String> {
         arguments.insert("namespace".to_owned(), namespace.clone());
     }
     arguments.extend(options.hosts.iter().map(HostLook::argument));
+    arguments.extend(options.probes.iter().map(ProbeLook::argument));
     arguments
 }
 
@@ -153,5 +154,6 @@ pub(super) fn recorded(header: &Header) -> Result<CollectOptions, Failure> {
         all_nodes: value("all-nodes") == Some("true"),
         gate: None,
         hosts: HostLook::recorded(&header.arguments),
+        probes: ProbeLook::recorded(&header.arguments),
     })
 }

@@ -6,6 +6,7 @@ mod capture;
 mod check;
 mod confirm;
 mod duration;
+mod environment;
 mod explain;
 mod failure;
 mod files;
@@ -17,6 +18,9 @@ mod look;
 mod observe;
 mod open;
 mod output;
+mod probe;
+mod probe_inside;
+mod rbac;
 mod rule_files;
 mod rules;
 mod settings;
@@ -104,8 +108,12 @@ enum Command {
     Gate(gate::GateArgs),
     Host(host::HostArgs),
     Capture(capture::CaptureArgs),
+    Probe(probe::ProbeArgs),
+    #[command(hide = true)]
+    ProbeInside(probe_inside::InsideArgs),
     Explain(explain::ExplainArgs),
     List(list::ListArgs),
+    Rbac(rbac::RbacArgs),
     Rules(rules::RulesArgs),
 }
 
@@ -129,9 +137,12 @@ pub(crate) fn main() -> Exit {
         Command::Check(args) => check::run(&args, &cli.global, ui),
         Command::Gate(args) => gate::run(&args, &cli.global, ui),
         Command::Host(args) => host::run(args, ui),
+        Command::Probe(args) => probe::run(&args, &cli.global, ui),
+        Command::ProbeInside(args) => probe_inside::run(&args, ui),
         Command::Capture(args) => capture::run(&args, &cli.global, ui),
         Command::Explain(args) => explain::run(&args, ui),
         Command::List(args) => list::run(&args, ui),
+        Command::Rbac(args) => rbac::run(&args, ui),
         Command::Rules(args) => rules::run(&args, ui),
     }
 }
@@ -139,7 +150,7 @@ pub(crate) fn main() -> Exit {
 /// Whoever asked for a document gets one, although the other arguments cannot be used.
 fn refused(error: &clap::Error) {
     let args: Vec<String> = std::env::args_os().filter_map(|arg| arg.into_string().ok()).collect();
-    if args.iter().any(|arg| arg == "check" || arg == "gate" || arg == "host") {
+    if args.iter().any(|arg| ["check", "gate", "host", "probe"].contains(&arg.as_str())) {
         check::refused(&args, &Failure::of_arguments(error));
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::failure::{Failure, Kind};
-use crate::collect::{CollectOptions, HostLook};
+use crate::collect::{CollectOptions, HostLook, ProbeLook};
 use crate::source::{Observation, Recording, Request};
 
 /// Looks from elsewhere.
@@ -25,6 +25,7 @@ pub(super) struct WithArgs {
 pub(super) struct With {
     observations: Vec<Observation>,
     hosts: Vec<HostLook>,
+    probes: Vec<ProbeLook>,
 }
 
 impl WithArgs {
@@ -40,10 +41,26 @@ impl WithArgs {
             let recording = Recording::read(path)
                 .map_err(|error| Failure::from_sentence(Kind::Input, &error.to_string()).context(named()))?;
             let hosts = HostLook::recorded(&recording.header.arguments);
-            if hosts.is_empty() {
-                return Err(Failure::new(Kind::Input, "nothing in the file was seen from within a machine")
-                    .context(named())
-                    .hint("`--with` takes what `metrics-preflight host -o FILE` wrote on a machine."));
+            let probes = ProbeLook::recorded(&recording.header.arguments);
+            if hosts.is_empty() && probes.is_empty() {
+                return Err(Failure::new(
+                    Kind::Input,
+                    "nothing in the file was seen from within a machine or a pod",
+                )
+                .context(named())
+                .hint(
+                    "`--with` takes what `metrics-preflight host -o FILE` wrote on a machine, and what \
+                         `metrics-preflight probe --record FILE` wrote.",
+                ));
+            }
+            for probe in probes {
+                if with.probes.contains(&probe) {
+                    let text = format!("two files are about a pod on node {}", probe.node);
+                    return Err(Failure::new(Kind::Input, text)
+                        .context(named())
+                        .hint("Give the newer one only."));
+                }
+                with.probes.push(probe);
             }
             for host in hosts {
                 if !machines.insert(host.name.clone()) {
@@ -66,7 +83,14 @@ impl With {
     /// The options with these machines among what is looked at.
     pub(super) fn joined(&self, mut options: CollectOptions) -> CollectOptions {
         options.hosts.extend(self.hosts.iter().cloned());
+        options.probes.extend(self.probes.iter().cloned());
         options
+    }
+
+    /// Adds what probes saw just now.
+    pub(super) fn add_probes(&mut self, probes: Vec<ProbeLook>, observations: Vec<Observation>) {
+        self.probes.extend(probes);
+        self.observations.extend(observations);
     }
 
     /// What was seen.

@@ -49,7 +49,7 @@ pub(super) fn labels(value: &Value) -> BTreeMap<String, String> {
 }
 
 /// A map of strings.
-pub(super) fn strings(value: &Value) -> BTreeMap<String, String> {
+pub(crate) fn strings(value: &Value) -> BTreeMap<String, String> {
     let entries = value.as_object().into_iter().flatten();
     entries.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }

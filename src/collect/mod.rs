@@ -11,6 +11,7 @@ mod json;
 mod kubelets;
 mod nodes;
 mod policies;
+mod probes;
 
 use checks::evidence::{
     Answer, Cluster, Evidence, Gate, LogSignal, Metrics, Mode, Need, NodeMetric, Obs, Why,
@@ -23,6 +24,8 @@ pub use gate::GateInput;
 pub use hosts::HostLook;
 #[cfg(target_os = "linux")]
 pub use json::pem_certificates;
+pub(crate) use json::strings;
+pub use probes::ProbeLook;
 
 /// What to look at.
 #[derive(Clone, Debug)]
@@ -39,12 +42,15 @@ pub struct CollectOptions {
     pub gate: Option<GateInput>,
     /// The machines that were looked at from within.
     pub hosts: Vec<HostLook>,
+    /// The nodes from which a pod looked in metrics-server's place.
+    pub probes: Vec<ProbeLook>,
 }
 
 /// Whether kubelets are dialled from where the program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KubeletLook {
     /// Dial them, and stop early where none of the first answers.
+    #[default]
     Auto,
     /// Dial every one of them.
     Always,
@@ -72,6 +78,7 @@ pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
             let mut evidence = Box::pin(pipeline(&asker, source, options, cluster)).await;
             evidence.hosts =
                 Box::pin(hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at)).await;
+            evidence.probes = probes::collect(&asker, &options.probes, evidence.taken_at).await;
             evidence.hpas = hpas::collect(&asker, options, source.context_namespace()).await;
             evidence.requests = asker.into_requests();
             evidence

@@ -1,7 +1,8 @@
 //! Recordings with a value or two exchanged: combinations that hold a trap, and that no scenario makes.
 
 use checks::evidence::{
-    AnonymousAccess, Csr, CsrState, Evidence, HostProxy, Look, Obs, ScrapeFailure, Signature,
+    AnonymousAccess, Answer, ApiServer, Csr, CsrState, Evidence, HostProxy, KubeletProbe, Look, Need, Obs,
+    PodProbe, Reach, ScrapeFailure, Signature,
 };
 
 /// What is made of one recording: the name of it, the words for the change, and the change.
@@ -40,6 +41,18 @@ const EDITS: &[Edit] = &[
                 csrs.insert(0, csr);
             }
         }
+    }),
+    ("network-policy-ingress.nodes", "with a second kube-apiserver that gets through", |evidence| {
+        let Look::Seen(servers) = &mut evidence.api_servers.look else { return };
+        let from = evidence.api_servers.from.clone();
+        let answer = |status: i64| {
+            let message = if status == 200 { String::new() } else { "service unavailable".to_owned() };
+            Obs::seen(Need::ApiServers, from.clone(), Answer { status, message })
+        };
+        servers[0].discovery = answer(503);
+        let mut second = ApiServer::unasked("172.30.0.99".to_owned(), 6443);
+        second.discovery = answer(200);
+        servers.push(second);
     }),
     ("self-signed-all.nodes", "with kubelets that are dialled by name", |evidence| {
         let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
@@ -98,7 +111,57 @@ const EDITS: &[Edit] = &[
             ca.chain.clone_from(&client.chain);
         }
     }),
+    ("healthy-signed.nodes", "with a probe that reaches everything", |evidence| {
+        probe(evidence, http(200, ""), |_| http(200, ""))
+    }),
+    ("forward-drop.nodes", "with a probe that reaches its own node alone", |evidence| {
+        probe(evidence, Reach::TimedOut, |is_own| if is_own { http(200, "") } else { Reach::TimedOut });
+    }),
+    ("no-nodes-metrics.nodes", "with a probe that reads the refusal", |evidence| {
+        let user = evidence.backend.reviews.account.clone().unwrap_or_default();
+        probe(evidence, http(200, ""), |_| {
+            http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
+        });
+    }),
+    ("not-installed-ready.before", "with a probe that reaches everything", |evidence| {
+        let user = "system:serviceaccount:kube-system:default";
+        probe(evidence, http(200, ""), |_| {
+            http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
+        });
+    }),
 ];
+
+fn http(status: i64, message: &str) -> Reach {
+    Reach::Http { status, message: message.to_owned() }
+}
+
+/// Adds what a pod on metrics-server's node, or on the first one, saw of the API server and of each kubelet.
+fn probe(evidence: &mut Evidence, api: Reach, kubelet: impl Fn(bool) -> Reach) {
+    let request = evidence.requests.len() - 1;
+    fn obs<T>(request: usize, value: T) -> Obs<T> {
+        Obs::seen(Need::PodProbe, [request], value)
+    }
+    let nodes = evidence.nodes.peek().cloned().unwrap_or_default();
+    let own = evidence.backend.pods.peek().and_then(|pods| pods.first()?.node.clone());
+    let own = own.unwrap_or_else(|| nodes[0].name.clone());
+    let kubelets = nodes.iter().map(|node| KubeletProbe {
+        node: node.name.clone(),
+        address: "172.30.0.11:10250".to_owned(),
+        reach: obs(request, kubelet(node.name == own)),
+    });
+    evidence.probes = vec![PodProbe {
+        namespace: "kube-system".to_owned(),
+        taken_at: evidence.taken_at,
+        differs: Vec::new(),
+        policies_differ: None,
+        api: obs(request, api),
+        api_direct: obs(request, Vec::new()),
+        service: obs(request, None),
+        dns: obs(request, None),
+        kubelets: kubelets.collect(),
+        node: own,
+    }];
+}
 
 /// What is made of this recording, each with the words for the change.
 pub(super) fn edited(name: &str, evidence: &Evidence) -> Vec<(&'static str, Evidence)> {

@@ -47,6 +47,7 @@ fn evidence(path: PathBuf) -> Evidence {
         namespace: None,
         live: false,
         offline: true,
+        dry_run: false,
         target_minor: Some(36),
     };
     let options = CollectOptions {
@@ -55,6 +56,7 @@ fn evidence(path: PathBuf) -> Evidence {
         kubelets: KubeletLook::Never,
         all_nodes: false,
         hosts: Vec::new(),
+        probes: Vec::new(),
         gate: Some(gate),
     };
     let source = Source::from(Recording { header, observations: Vec::new() });

@@ -10,6 +10,8 @@ mod gate_replay;
 mod generated;
 mod hostile;
 mod hosts;
+#[cfg(unix)]
+mod probe;
 mod program;
 mod reading;
 mod replay;

@@ -41,7 +41,7 @@ const WHOLE_LIMIT: Duration = Duration::from_secs(5);
 const CHAIN_LIMIT: usize = 16;
 
 /// Whether this address is one that is never dialled.
-pub(super) fn is_forbidden(address: IpAddr) -> bool {
+pub(crate) fn is_forbidden(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             address.is_loopback()

@@ -3,6 +3,8 @@
 mod cure;
 mod fault;
 mod look;
+mod machines;
+mod policies;
 mod results;
 
 use std::collections::VecDeque;

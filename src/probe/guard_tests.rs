@@ -1,0 +1,90 @@
+use serde_json::json;
+
+use super::*;
+
+const PODS: &str = "/api/v1/namespaces/kube-system/pods";
+const NAME: &str = "metrics-preflight-probe-0123456789-0";
+
+fn pod() -> Value {
+    json!({
+        "kind": "Pod",
+        "metadata": {"name": NAME, "namespace": "kube-system", "labels": {MARK: "0123456789"}},
+        "spec": {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": 90,
+            "containers": [{
+                "args": ["probe-inside", "--seconds=30"],
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            }],
+        },
+    })
+}
+
+fn post(pod: &Value) -> bool {
+    check("POST", PODS, Some(&pod.to_string())).is_ok()
+}
+
+#[test]
+fn its_own_pods_may_be_made_listed_and_removed() {
+    assert!(post(&pod()));
+    for target in [format!("{PODS}?{SELECTOR}"), format!("/api/v1/pods?{SELECTOR}%3D0123456789")] {
+        assert_eq!(check("GET", &target, None), Ok(()), "{target}");
+    }
+    let options = json!({"kind": "DeleteOptions"}).to_string();
+    assert_eq!(check("DELETE", &format!("{PODS}/{NAME}"), Some(&options)), Ok(()));
+}
+
+#[test]
+fn nothing_else_leaves() {
+    let options = json!({"kind": "DeleteOptions"}).to_string();
+    let body = pod().to_string();
+    for (method, target, body) in [
+        ("GET", PODS, None),
+        ("GET", "/api/v1/pods", None),
+        ("GET", "/api/v1/secrets?labelSelector=metrics-preflight%2Fprobe", None),
+        ("GET", "/api/v1/pods?labelSelector=metrics-preflight%2Fprobe&watch=true", None),
+        ("GET", "/api/v1/pods?labelSelector=metrics-preflight%2Fprobe%3D0123456789,x", None),
+        ("DELETE", PODS, Some(&options)),
+        ("DELETE", "/api/v1/namespaces/kube-system/pods/metrics-server-abc", Some(&options)),
+        ("DELETE", "/api/v1/namespaces/kube-system/pods/metrics-preflight-probe-", Some(&options)),
+        ("DELETE", "/api/v1/namespaces/kube-system", Some(&options)),
+        ("POST", "/api/v1/namespaces/kube-system/pods/metrics-server-abc/exec", Some(&body)),
+        ("POST", "/api/v1/namespaces/other/pods", Some(&body)),
+        ("POST", "/api/v1/namespaces/kube-system/pods?dryRun=All", Some(&body)),
+        ("POST", "/api/v1/namespaces/kube-system/../kube-system/pods", Some(&body)),
+        ("PUT", "/api/v1/namespaces/kube-system/pods/metrics-preflight-probe-0123456789-0", Some(&body)),
+        ("PATCH", "/api/v1/namespaces/kube-system/pods/metrics-preflight-probe-0123456789-0", Some(&body)),
+        ("POST", "/api/v1/namespaces/kube-system/serviceaccounts/metrics-server/token", Some(&body)),
+    ] {
+        assert!(check(method, target, body.map(String::as_str)).is_err(), "{method} {target}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_more_than_a_probe_does_not_leave() {
+    let change = |pointer: &str, value: Value| {
+        let mut pod = pod();
+        let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+        pod.pointer_mut(parent).expect("a parent")[key] = value;
+        pod
+    };
+    for (pointer, value) in [
+        ("/metadata/name", json!("metrics-server")),
+        ("/metadata/labels", json!({})),
+        ("/metadata/namespace", json!("default")),
+        ("/spec/restartPolicy", json!("Always")),
+        ("/spec/activeDeadlineSeconds", json!(null)),
+        ("/spec/volumes", json!([{"name": "host", "hostPath": {"path": "/"}}])),
+        ("/spec/initContainers", json!([])),
+        ("/spec/hostPID", json!(true)),
+        ("/spec/containers/0/env", json!([])),
+        ("/spec/containers/0/securityContext/privileged", json!(true)),
+        ("/spec/containers/0/command", json!(["sh"])),
+        ("/spec/containers/0/args", json!(["check"])),
+        ("/spec/containers/0/securityContext/allowPrivilegeEscalation", json!(true)),
+        ("/spec/containers/0/securityContext/capabilities", json!({})),
+        ("/spec/containers", json!([])),
+    ] {
+        assert!(!post(&change(pointer, value)), "{pointer}");
+    }
+}

@@ -1,0 +1,281 @@
+//! An API server that answers from a recording, keeps pods of probes in memory, and can strike at a chosen request.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::tree::root;
+
+/// When it strikes: before a request is carried out, or between that and the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    Before,
+    After,
+}
+
+/// What it does then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strike {
+    /// Sends the program this signal.
+    Signal(&'static str),
+    /// Gives no answer to this request and to so many that follow.
+    Silence(usize),
+}
+
+/// What becomes of a pod that is created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It ends, and says this.
+    Says(String),
+    /// Its container waits for this reason.
+    Waits(&'static str),
+    /// It is refused with this status and message.
+    Refused(u16, &'static str),
+}
+
+#[derive(Default)]
+struct State {
+    pods: BTreeMap<String, Value>,
+    /// The requests that only `probe` makes, in their order.
+    seen: Vec<String>,
+    plan: Option<(usize, When, Strike)>,
+    silent: usize,
+    pid: Option<u32>,
+}
+
+/// The server. It lives as long as the test.
+pub(super) struct Fake {
+    port: u16,
+    state: Arc<Mutex<State>>,
+}
+
+impl Fake {
+    /// Starts one that answers from this recording.
+    pub(super) fn start(recording: &str, fate: Fate) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let state: Arc<Mutex<State>> = Arc::default();
+        let answers = Arc::new(answers(recording));
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (state, answers, fate) = (Arc::clone(&shared), Arc::clone(&answers), fate.clone());
+                std::thread::spawn(move || serve(stream, &state, &answers, &fate));
+            }
+        });
+        Self { port, state }
+    }
+
+    /// The kubeconfig of it.
+    pub(super) fn kubeconfig(&self) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: lab\n\
+             contexts: [{{name: lab, context: {{cluster: lab, user: lab}}}}]\n\
+             clusters: [{{name: lab, cluster: {{server: \"http://127.0.0.1:{}\"}}}}]\n\
+             users: [{{name: lab, user: {{}}}}]\n",
+            self.port
+        )
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Strikes at the request of this number, from 1.
+    pub(super) fn strike_at(&self, number: usize, when: When, strike: Strike) {
+        self.state().plan = Some((number, when, strike));
+    }
+
+    /// The process that signals go to.
+    pub(super) fn strikes(&self, pid: u32) {
+        self.state().pid = Some(pid);
+    }
+
+    /// The names of the pods that are there.
+    pub(super) fn pods(&self) -> Vec<String> {
+        self.state().pods.keys().cloned().collect()
+    }
+
+    /// Puts a pod there.
+    pub(super) fn put(&self, pod: Value) {
+        let name = pod["metadata"]["name"].as_str().expect("a name").to_owned();
+        self.state().pods.insert(name, pod);
+    }
+
+    /// The requests that only `probe` makes.
+    pub(super) fn seen(&self) -> Vec<String> {
+        self.state().seen.clone()
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a recording answers to each request, by method and path.
+fn answers(recording: &str) -> BTreeMap<String, (u64, Value)> {
+    let text = std::fs::read_to_string(root().join("tests/recordings").join(recording)).expect("a recording");
+    let mut answers = BTreeMap::new();
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let (api, response) = (&line["request"]["api"], &line["outcome"]["response"]);
+        if let (Some(path), Some(status)) = (api["path"].as_str(), response["status"].as_u64()) {
+            let key = format!("{} {path}", api["method"].as_str().unwrap_or_default());
+            answers.insert(key, (status, response["body"]["json"].clone()));
+        }
+    }
+    answers
+}
+
+fn serve(
+    mut stream: TcpStream,
+    state: &Mutex<State>,
+    answers: &BTreeMap<String, (u64, Value)>,
+    fate: &Fate,
+) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let mut words = line.split_whitespace();
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        if header.trim().is_empty() {
+            break;
+        }
+        if let Some((name, value)) = header.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().ok()?;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+
+    let own = path.contains("metrics-preflight%2Fprobe")
+        || method == "DELETE"
+        || (method == "POST" && path.ends_with("/pods"));
+    let strike = own.then(|| reached(state, &method)).flatten();
+    if strike == Some((When::Before, Strike::Signal("KILL"))) {
+        strike_now(state, "KILL");
+        return None;
+    }
+    if let Some((When::Before, Strike::Signal(signal))) = strike {
+        strike_now(state, signal);
+    }
+    let is_silent = own && {
+        let mut state = lock(state);
+        let is_silent = state.silent > 0;
+        state.silent = state.silent.saturating_sub(1);
+        is_silent
+    };
+    if is_silent && !matches!(strike, Some((When::After, _))) {
+        return None;
+    }
+    let (status, answer) = if own {
+        pods(&mut lock(state), &method, &path, body, fate)
+    } else {
+        let absent = (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}));
+        answers.get(&format!("{method} {path}")).cloned().or_else(|| listed(&path, answers)).unwrap_or(absent)
+    };
+    if let Some((When::After, Strike::Signal(signal))) = strike {
+        strike_now(state, signal);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    if is_silent {
+        return None;
+    }
+    let text = answer.to_string();
+    let head = format!(
+        "HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        text.len()
+    );
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(text.as_bytes())).ok()
+}
+
+/// What `probe` lists besides, which no `check` has recorded.
+fn listed(path: &str, answers: &BTreeMap<String, (u64, Value)>) -> Option<(u64, Value)> {
+    let (plain, _) = path.split_once('?')?;
+    if plain.starts_with("/apis/apps/") || plain.ends_with("/networkpolicies") || plain.ends_with("/services")
+    {
+        return Some((200, json!({"kind": "List", "metadata": {}, "items": []})));
+    }
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+    (plain == slices)
+        .then(|| (200, json!({"kind": "EndpointSliceList", "metadata": {}, "items": []})))
+        .or_else(|| answers.get(&format!("GET {plain}")).cloned())
+}
+
+/// Counts a request, and says whether it is the one to strike at.
+fn reached(state: &Mutex<State>, method: &str) -> Option<(When, Strike)> {
+    let mut state = lock(state);
+    state.seen.push(method.to_owned());
+    let (number, when, strike) = state.plan?;
+    if state.seen.len() != number {
+        return None;
+    }
+    if let Strike::Silence(count) = strike {
+        state.silent = count;
+    }
+    Some((when, strike))
+}
+
+fn strike_now(state: &Mutex<State>, signal: &str) {
+    // The process is known a moment after it was started.
+    for _ in 0..100 {
+        if let Some(pid) = lock(state).pid {
+            let sent = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
+            assert!(sent.is_ok_and(|status| status.success()), "the signal was not sent");
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+fn pods(state: &mut State, method: &str, path: &str, mut body: Value, fate: &Fate) -> (u64, Value) {
+    match method {
+        "POST" => {
+            if let Fate::Refused(status, message) = fate {
+                return (
+                    u64::from(*status),
+                    json!({"kind": "Status", "status": "Failure", "message": message}),
+                );
+            }
+            let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            body["metadata"]["uid"] = json!(format!("uid-of-{name}"));
+            let container = match fate {
+                Fate::Says(message) => json!({
+                    "terminated": {"reason": "Completed", "exitCode": 0, "message": message,
+                                   "finishedAt": "2020-01-01T00:00:00Z"},
+                }),
+                Fate::Waits(reason) => json!({"waiting": {"reason": reason, "message": "no such image"}}),
+                Fate::Refused(..) => Value::Null,
+            };
+            body["status"] = json!({"phase": "Pending", "containerStatuses": [{"state": container}]});
+            state.pods.insert(name, body.clone());
+            (201, body)
+        }
+        "DELETE" => {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            match state.pods.remove(name) {
+                Some(pod) => (200, pod),
+                None => (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound"})),
+            }
+        }
+        _ => {
+            let run = path.split_once("%3D").map(|(_, run)| run);
+            let is_of = |pod: &&Value| {
+                run.is_none_or(|run| pod["metadata"]["labels"]["metrics-preflight/probe"] == run)
+            };
+            let items: Vec<&Value> = state.pods.values().filter(is_of).collect();
+            (200, json!({"kind": "PodList", "metadata": {}, "items": items}))
+        }
+    }
+}

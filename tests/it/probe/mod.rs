@@ -1,0 +1,194 @@
+//! `probe` leaves nothing behind, whatever happens to it: against an API server that strikes at every request.
+
+mod fake;
+
+use std::process::{Child, Output, Stdio};
+
+use serde_json::json;
+
+use crate::program::{Scratch, code, command, stderr};
+use fake::{Fake, Fate, Strike, When};
+
+const RECORDING: &str = "healthy-signed.nodes.jsonl";
+/// What a pod says that reached everything; its checksum is that of `src/probe/message.rs`.
+const GOOD: &str = include_str!("good.txt");
+
+/// A cluster, and what a run against it takes.
+struct World {
+    fake: Fake,
+    scratch: Scratch,
+}
+
+impl World {
+    fn new(fate: Fate) -> Self {
+        Self { fake: Fake::start(RECORDING, fate), scratch: Scratch::new() }
+    }
+
+    fn start(&self, more: &[&str]) -> Child {
+        let kubeconfig = self.scratch.file("kubeconfig", &self.fake.kubeconfig());
+        let config = self.scratch.file("config.yaml", "kubelets: never\n");
+        let mut args = vec!["probe", "--kubeconfig", &kubeconfig];
+        if !more.contains(&"--clean-up") {
+            args.extend(["--config", &config, "--all-nodes", "-o", "short", "--deadline", "10s"]);
+        }
+        args.extend(more);
+        let mut command = command(&args);
+        let child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        self.fake.strikes(child.id());
+        child
+    }
+
+    fn run(&self, more: &[&str]) -> Output {
+        self.start(more).wait_with_output().expect("the program ends")
+    }
+}
+
+fn good() -> Fate {
+    Fate::Says(GOOD.trim().to_owned())
+}
+
+#[test]
+fn pods_are_made_read_and_removed() {
+    let world = World::new(good());
+    let output = world.run(&[]);
+    let said = stderr(&output);
+    assert!(
+        said.contains("From node1: the API server answers; 2 of 2 kubelets give their metrics."),
+        "{said}"
+    );
+    assert!(said.contains("From node2: "), "{said}");
+    let seen = world.fake.seen();
+    assert_eq!(seen[..3], ["GET", "POST", "POST"], "{seen:?}");
+    assert_eq!(seen[seen.len() - 3..], ["DELETE", "DELETE", "GET"], "{seen:?}");
+    assert_eq!(world.fake.pods(), Vec::<String>::new());
+}
+
+#[test]
+fn what_would_be_created_can_be_seen_first() {
+    let world = World::new(good());
+    let output = world.run(&["--print-manifests"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text.matches("kind: Pod\n").count(), 2, "{text}");
+    assert!(text.contains("serviceAccountName: metrics-server\n"), "{text}");
+    assert_eq!(world.fake.seen(), Vec::<String>::new(), "nothing was created");
+}
+
+/// The requests of an undisturbed run: a look for leftovers, two creations, one look at the pods, two deletions, and a
+/// look whether all is gone.
+const REQUESTS: usize = 7;
+
+fn killed(number: usize, when: When, signal: &'static str) -> Result<(), String> {
+    let world = World::new(good());
+    world.fake.strike_at(number, when, Strike::Signal(signal));
+    let output = world.run(&[]);
+    let said = stderr(&output);
+    if signal == "KILL" {
+        if output.status.code().is_some() {
+            return Err(format!("it was not killed at request {number}: {said}"));
+        }
+        let cleaned = world.run(&["--clean-up"]);
+        if code(&cleaned) != 0 {
+            return Err(format!("the next run: {}", stderr(&cleaned)));
+        }
+    } else if code(&output) != 130 && number < REQUESTS - 2 {
+        return Err(format!("exit code {} after {signal} at request {number}: {said}", code(&output)));
+    }
+    match world.fake.pods().as_slice() {
+        [] => Ok(()),
+        left => Err(format!("{left:?} after {signal} {when:?} request {number}: {said}")),
+    }
+}
+
+/// Before and after each object is created, while it waits, while it reads, while it deletes.
+#[test]
+fn nothing_is_left_after_a_kill_in_any_state() {
+    let mut threads = Vec::new();
+    for signal in ["INT", "KILL"] {
+        for when in [When::Before, When::After] {
+            threads.push(std::thread::spawn(move || {
+                let results = (1..=REQUESTS).map(|number| killed(number, when, signal));
+                results.filter_map(Result::err).collect::<Vec<_>>()
+            }));
+        }
+    }
+    threads.push(std::thread::spawn(|| {
+        let others = [killed(4, When::Before, "TERM"), killed(4, When::Before, "HUP")];
+        others.into_iter().filter_map(Result::err).collect()
+    }));
+    let broken: Vec<String> =
+        threads.into_iter().flat_map(|thread| thread.join().expect("the thread ends")).collect();
+    assert_eq!(broken, Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_left_when_answers_are_lost() {
+    let mut threads = Vec::new();
+    for when in [When::Before, When::After] {
+        // The creations, the look at the pods, the deletions.
+        for number in 2..=REQUESTS {
+            threads.push(std::thread::spawn(move || {
+                let world = World::new(good());
+                world.fake.strike_at(number, when, Strike::Silence(3));
+                let output = world.run(&[]);
+                (number, when, world.fake.pods(), stderr(&output))
+            }));
+        }
+    }
+    for thread in threads {
+        let (number, when, left, said) = thread.join().expect("the thread ends");
+        assert_eq!(left, Vec::<String>::new(), "{when:?} request {number}: {said}");
+    }
+}
+
+#[test]
+fn why_no_pod_saw_anything_is_said() {
+    let quota =
+        "pods \"x\" is forbidden: exceeded quota: tight, requested: pods=1, used: pods=0, limited: pods=0";
+    for (fate, words) in [
+        (Fate::Refused(403, quota), "exceeded quota: tight"),
+        (Fate::Waits("ImagePullBackOff"), "the image metrics-preflight:0.1.0 is not there (ImagePullBackOff"),
+        (
+            Fate::Waits("CreateContainerConfigError"),
+            "the container does not start (CreateContainerConfigError",
+        ),
+        (Fate::Says("exec format error".to_owned()), "is the image of this version?"),
+        (Fate::Says(String::new()), "the probe ended without saying anything"),
+    ] {
+        let world = World::new(fate);
+        let output = world.run(&[]);
+        assert_eq!(code(&output), 3, "{}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{words}: {}", stderr(&output));
+        assert_eq!(world.fake.pods(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn only_what_is_dead_is_removed_unless_it_is_asked_for() {
+    let pod = |number: u8, name: &str, after: &str| {
+        let name = if name.is_empty() {
+            format!("metrics-preflight-probe-000000000{number}-0")
+        } else {
+            name.to_owned()
+        };
+        json!({
+            "metadata": {
+                "name": name,
+                "namespace": "kube-system",
+                "labels": {"metrics-preflight/probe": format!("000000000{number}")},
+                "annotations": {"metrics-preflight/remove-after": after},
+            },
+        })
+    };
+    let world = World::new(good());
+    world.fake.put(pod(1, "", "2020-01-01T00:00:00Z"));
+    world.fake.put(pod(2, "", "2999-01-01T00:00:00Z"));
+    // Somebody has put our label on a pod of theirs.
+    world.fake.put(pod(3, "metrics-server-abc", "2020-01-01T00:00:00Z"));
+    let said = stderr(&world.run(&[]));
+    assert!(said.contains("Removed pod kube-system/metrics-preflight-probe-0000000001-0"), "{said}");
+    assert!(said.contains("metrics-preflight-probe-0000000002-0 is of another run"), "{said}");
+    assert_eq!(world.fake.pods(), ["metrics-preflight-probe-0000000002-0", "metrics-server-abc"]);
+    assert_eq!(code(&world.run(&["--clean-up"])), 0);
+    assert_eq!(world.fake.pods(), ["metrics-server-abc"]);
+}
