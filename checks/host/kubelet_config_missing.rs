@@ -32,7 +32,7 @@ use super::role::{self, Role, role};
 use crate::check::{
     Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, fail, not_applicable,
 };
-use crate::evidence::{Evidence, Host, KubeletFile, Mode, Need};
+use crate::evidence::{Evidence, Host, KubeletFile, Need};
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn the_cure_names_the_file_that_is_there() {
         let host = node(KubeletFile { decoy: Some(Vec::new()), ..broken() });
-        let mut evidence = crate::evidence::unseen(Mode::Host);
+        let mut evidence = crate::evidence::unseen(crate::evidence::Mode::Host);
         evidence.hosts = vec![host];
         let finding = Finding::new(crate::check::Subject::host(&evidence.hosts[0]), "x");
         let cures = remedies(&evidence, &[&finding]);
