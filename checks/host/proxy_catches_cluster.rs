@@ -81,7 +81,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let finding = Finding::new(subject, detail).fact("ranges", ranges.join(",")).cite(
             &host.proxies,
             "kube-apiserver NO_PROXY",
-            exceptions,
+            if exceptions.is_empty() { "not set" } else { exceptions },
             caught,
         );
         Ok(fail(finding.likely(&[])))
