@@ -7,11 +7,14 @@ use jiff::Timestamp;
 
 use crate::Context;
 use crate::cert::{self, Chain, Judgement};
-use crate::check::{Decision, Results, Subject, Undecided, not_applicable};
+use crate::check::{Decision, Question, Results, Subject, Undecided, not_applicable};
 use crate::evidence::{Component, DiskCertificate, Evidence, Host, Mode, Need, Why};
 
 /// Where the question makes sense.
 pub(super) const MODES: &[Mode] = &[Mode::Installed, Mode::Host];
+
+/// A machine that was asked must not pass where its files were not seen.
+pub(super) const QUESTION: Question = Question::Deciding { modes: &[Mode::Host], unless: &[] };
 
 /// What kube-apiserver on one machine has to show.
 pub(super) struct Shown<'h> {

@@ -23,7 +23,7 @@
 //!
 //! - Failure catalogue: `front-proxy-cert-expired` (RM-H5), `proxy-client-cert-expired` (AH-D04)
 
-use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, fail};
+use crate::check::{Check, Finding, Hop, Kind, Outcome, Results, Severity, Subject, fail};
 use crate::evidence::{Evidence, FrontProxyFailure, Need};
 use crate::front_proxy::{disk, identity};
 
@@ -37,7 +37,7 @@ pub(crate) const CHECK: Check = Check {
     modes: disk::MODES,
     needs: &[Need::ApiService, Need::Pods, Need::Logs, Need::HostControlPlane],
     explains: identity::EXPLAINS,
-    question: Question::Listed,
+    question: disk::QUESTION,
     source: include_str!("proxy_client_cert_expired.rs"),
     run,
     remedies: identity::reissue,

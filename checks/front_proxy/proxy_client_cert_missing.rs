@@ -28,7 +28,7 @@
 //! - Failure catalogue: `proxy-client-cert-missing` (RM-H1), `proxy-client-cert-not-configured` (AH-D01),
 //!   `proxy-client-cert-half-pair` (AH-D02)
 
-use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Subject, fail};
+use crate::check::{Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Subject, fail};
 use crate::evidence::{Evidence, Mode, Need};
 use crate::front_proxy::{disk, identity};
 
@@ -42,7 +42,7 @@ pub(crate) const CHECK: Check = Check {
     modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
     needs: &[Need::ApiServerFlags, Need::AnonymousAccess, Need::HostControlPlane],
     explains: identity::EXPLAINS,
-    question: Question::Listed,
+    question: disk::QUESTION,
     source: include_str!("proxy_client_cert_missing.rs"),
     run,
     remedies,

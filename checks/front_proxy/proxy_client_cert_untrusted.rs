@@ -27,9 +27,7 @@
 //!
 //! - Failure catalogue: `requestheader-ca-mismatch` (RM-H2), `proxy-client-cert-untrusted` (AH-D03)
 
-use crate::check::{
-    Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, fail, not_applicable,
-};
+use crate::check::{Check, Finding, Hop, Kind, Outcome, Results, Severity, Subject, fail, not_applicable};
 use crate::evidence::{Evidence, FrontProxyFailure, Need};
 use crate::front_proxy::{disk, identity};
 
@@ -43,7 +41,7 @@ pub(crate) const CHECK: Check = Check {
     modes: disk::MODES,
     needs: &[Need::ApiService, Need::Pods, Need::Logs, Need::AuthConfig, Need::HostControlPlane],
     explains: identity::EXPLAINS,
-    question: Question::Listed,
+    question: disk::QUESTION,
     source: include_str!("proxy_client_cert_untrusted.rs"),
     run,
     remedies: identity::reissue,

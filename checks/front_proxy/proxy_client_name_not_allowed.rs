@@ -25,7 +25,7 @@
 //!
 //! - Failure catalogue: `requestheader-allowed-names-mismatch` (RM-H3, AH-D07)
 
-use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Subject, fail};
+use crate::check::{Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Subject, fail};
 use crate::evidence::{Evidence, FrontProxyFailure, Need};
 use crate::front_proxy::{disk, identity};
 
@@ -39,7 +39,7 @@ pub(crate) const CHECK: Check = Check {
     modes: disk::MODES,
     needs: &[Need::ApiService, Need::Pods, Need::Logs, Need::AuthConfig, Need::HostControlPlane],
     explains: identity::EXPLAINS,
-    question: Question::Listed,
+    question: disk::QUESTION,
     source: include_str!("proxy_client_name_not_allowed.rs"),
     run,
     remedies,

@@ -25,7 +25,7 @@
 
 use super::clock::{self, WRONG_S};
 use super::role;
-use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, fail};
+use crate::check::{Check, Finding, Hop, Kind, Outcome, Results, Severity, fail};
 use crate::evidence::{Evidence, Need};
 
 pub(crate) const CHECK: Check = Check {
@@ -38,7 +38,7 @@ pub(crate) const CHECK: Check = Check {
     modes: role::MODES,
     needs: &[Need::HostClock],
     explains: role::KUBELET_EXPLAINS,
-    question: Question::Listed,
+    question: role::QUESTION,
     source: include_str!("host_clock_wrong.rs"),
     run,
     remedies: clock::remedies,

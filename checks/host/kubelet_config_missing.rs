@@ -30,9 +30,9 @@
 
 use super::role::{self, Role, role};
 use crate::check::{
-    Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail, not_applicable,
+    Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, fail, not_applicable,
 };
-use crate::evidence::{Evidence, Host, KubeletFile, Mode, Need};
+use crate::evidence::{Evidence, Host, KubeletFile, Need};
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -45,7 +45,7 @@ pub(crate) const CHECK: Check = Check {
     modes: role::MODES,
     needs: &[Need::HostKubelet, Need::HostControlPlane],
     explains: role::KUBELET_EXPLAINS,
-    question: Question::Deciding { modes: &[Mode::Host], unless: &[] },
+    question: role::QUESTION,
     source: include_str!("kubelet_config_missing.rs"),
     run,
     remedies,
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn the_cure_names_the_file_that_is_there() {
         let host = node(KubeletFile { decoy: Some(Vec::new()), ..broken() });
-        let mut evidence = crate::evidence::unseen(Mode::Host);
+        let mut evidence = crate::evidence::unseen(crate::evidence::Mode::Host);
         evidence.hosts = vec![host];
         let finding = Finding::new(crate::check::Subject::host(&evidence.hosts[0]), "x");
         let cures = remedies(&evidence, &[&finding]);

@@ -39,7 +39,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Warning,
     kind: Kind::Hazard,
     modes: role::MODES,
-    needs: &[Need::HostKubelet, Need::HostControlPlane, Need::Configz, Need::Nodes],
+    needs: &[Need::Nodes, Need::Configz, Need::HostKubelet, Need::HostControlPlane],
     explains: &[],
     question: Question::Listed,
     source: include_str!("kubelet_config_not_read.rs"),

@@ -118,8 +118,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             .fact("run_on", place::run_on(host))
             .fact("runs", if kubelet.is_some() { "yes" } else { "no" });
         // Why a kubelet does not run is asked by checks of its own.
-        let others =
-            ["kubelet-config-missing", "swap-stops-kubelet", "kubelet-port-taken", "cgroup-driver-differs"];
+        let others = ["kubelet-config-missing", "swap-stops-kubelet", "kubelet-port-taken"];
         Ok(fail(if kubelet.is_some() { finding } else { finding.likely(&others) }))
     });
 }

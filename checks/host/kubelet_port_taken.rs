@@ -24,7 +24,7 @@
 
 use super::role::{self, Role, role};
 use crate::check::{
-    Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail, not_applicable,
+    Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, fail, not_applicable,
 };
 use crate::evidence::{Evidence, Need};
 
@@ -38,7 +38,7 @@ pub(crate) const CHECK: Check = Check {
     modes: role::MODES,
     needs: &[Need::HostKubelet, Need::HostControlPlane, Need::HostListeners],
     explains: role::KUBELET_EXPLAINS,
-    question: Question::Listed,
+    question: role::QUESTION,
     source: include_str!("kubelet_port_taken.rs"),
     run,
     remedies,

@@ -19,6 +19,7 @@ pub(crate) mod kubelet_not_listening_there;
 pub(crate) mod kubelet_port_filtered;
 pub(crate) mod kubelet_port_taken;
 mod place;
+pub(crate) mod proxy_catches_cluster;
 pub(crate) mod reverse_path_filter_strict;
 mod role;
 pub(crate) mod setting_lost_at_boot;

@@ -26,8 +26,7 @@
 
 use super::role::{self, Role, role};
 use crate::check::{
-    Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Undecided, fail,
-    not_applicable,
+    Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, Undecided, fail, not_applicable,
 };
 use crate::evidence::{Evidence, Need, Why};
 
@@ -41,7 +40,7 @@ pub(crate) const CHECK: Check = Check {
     modes: role::MODES,
     needs: &[Need::HostKubelet, Need::HostControlPlane, Need::HostSystem],
     explains: role::KUBELET_EXPLAINS,
-    question: Question::Listed,
+    question: role::QUESTION,
     source: include_str!("swap_stops_kubelet.rs"),
     run,
     remedies,

@@ -1,8 +1,8 @@
 //! Recordings with a value or two exchanged: combinations that hold a trap, and that no scenario makes.
 
 use checks::evidence::{
-    AnonymousAccess, Answer, ApiServer, Csr, CsrState, Evidence, KubeletProbe, Look, Need, Obs, PodProbe,
-    Reach, ScrapeFailure, Signature,
+    AnonymousAccess, Answer, ApiServer, Csr, CsrState, Evidence, HostProxy, KubeletProbe, Look, Need, Obs,
+    PodProbe, Reach, ScrapeFailure, Signature,
 };
 
 /// What is made of one recording: the name of it, the words for the change, and the change.
@@ -67,24 +67,6 @@ const EDITS: &[Edit] = &[
             }
         }
     }),
-    ("healthy-signed.nodes", "with a probe that reaches everything", |evidence| {
-        probe(evidence, http(200, ""), |_| http(200, ""))
-    }),
-    ("forward-drop.nodes", "with a probe that reaches its own node alone", |evidence| {
-        probe(evidence, Reach::TimedOut, |is_own| if is_own { http(200, "") } else { Reach::TimedOut });
-    }),
-    ("no-nodes-metrics.nodes", "with a probe that reads the refusal", |evidence| {
-        let user = evidence.backend.reviews.account.clone().unwrap_or_default();
-        probe(evidence, http(200, ""), |_| {
-            http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
-        });
-    }),
-    ("not-installed-ready.before", "with a probe that reaches everything", |evidence| {
-        let user = "system:serviceaccount:kube-system:default";
-        probe(evidence, http(200, ""), |_| {
-            http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
-        });
-    }),
     ("node-healthy", "with swap and no kubelet", |evidence| {
         let host = &mut evidence.hosts[0];
         set(&mut host.kubelet, None);
@@ -115,11 +97,37 @@ const EDITS: &[Edit] = &[
             declared.insert("proxy-client-cert-file".to_owned(), "/etc/kubernetes/pki/other.crt".to_owned());
         }
     }),
+    ("control-plane-healthy", "with a proxy for all", |evidence| {
+        let Look::Seen(proxies) = &mut evidence.hosts[0].proxies.look else { return };
+        proxies.push(HostProxy {
+            of: "kube-apiserver".to_owned(),
+            name: "HTTPS_PROXY".to_owned(),
+            value: "http://proxy.example:3128".to_owned(),
+        });
+    }),
     ("control-plane-healthy", "with another CA for the front proxy", |evidence| {
         let Look::Seen(files) = &mut evidence.hosts[0].front_proxy.look else { return };
         if let (Some(client), Some(ca)) = (&files.client, &mut files.ca) {
             ca.chain.clone_from(&client.chain);
         }
+    }),
+    ("healthy-signed.nodes", "with a probe that reaches everything", |evidence| {
+        probe(evidence, http(200, ""), |_| http(200, ""))
+    }),
+    ("forward-drop.nodes", "with a probe that reaches its own node alone", |evidence| {
+        probe(evidence, Reach::TimedOut, |is_own| if is_own { http(200, "") } else { Reach::TimedOut });
+    }),
+    ("no-nodes-metrics.nodes", "with a probe that reads the refusal", |evidence| {
+        let user = evidence.backend.reviews.account.clone().unwrap_or_default();
+        probe(evidence, http(200, ""), |_| {
+            http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
+        });
+    }),
+    ("not-installed-ready.before", "with a probe that reaches everything", |evidence| {
+        let user = "system:serviceaccount:kube-system:default";
+        probe(evidence, http(200, ""), |_| {
+            http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
+        });
     }),
 ];
 

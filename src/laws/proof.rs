@@ -114,8 +114,10 @@ fn what_is_not_counted_is_listed() {
         let check = check(name).unwrap_or_else(|| panic!("{name} is no check"));
         let counts = match check.question {
             Question::Listed => false,
-            // The autoscalers that a gate is asked about are what its verdict is on.
-            Question::Deciding { modes, .. } => modes.iter().any(|mode| *mode != Mode::Gate),
+            // The autoscalers that a gate is asked about are what its verdict is on, and so is the machine that `host` looks at.
+            Question::Deciding { modes, .. } => {
+                modes.iter().any(|mode| !matches!(mode, Mode::Gate | Mode::Host))
+            }
         };
         assert!(!counts, "{name} counts, though it is said to be {reason}");
     }
@@ -158,6 +160,7 @@ fn no_check_panics_or_repeats_itself() {
 /// What no recording of a gate makes a check read: autoscalers that are in the cluster only, targets that are not in the
 /// manifests, versions that decide. The cases beside these checks read it.
 const READ_ELSEWHERE: &[(&str, Need)] = &[
+    ("proxy-catches-cluster", Need::MetricsDiscovery),
     ("kubelet-config-not-read", Need::Nodes),
     ("kubelet-config-not-read", Need::Configz),
     ("hpa-request-missing", Need::Version),
@@ -213,12 +216,13 @@ fn checks_read_what_they_declare() {
 
 /// Checks that no recording can show failing, with the reason.
 const NEVER_FAILS: &[(&str, &str)] = &[
-    ("apiserver-instances-differ", "the reference cluster has one kube-apiserver"),
+    ("proxy-catches-cluster", "the reference cluster has no proxy"),
     ("swap-stops-kubelet", "the reference machine has no swap"),
     ("kubelet-port-taken", "its cases are made by editing"),
     ("host-clock-wrong", "the hosts of the reference cluster share one clock"),
     ("host-clock-drifting", "the hosts of the reference cluster share one clock"),
     ("apiserver-flags-not-running", "its cases are made by editing"),
+    ("apiserver-instances-differ", "the reference cluster has one kube-apiserver"),
     ("manifest-unreadable", "a file that cannot be read has no case"),
     ("hpa-declared-twice", "a case declares each autoscaler once"),
 ];
@@ -307,10 +311,11 @@ fn all_bad_nodes_together_explain_an_unavailable_api() {
 #[test]
 fn a_check_that_panics_costs_its_own_result_only() {
     let evidence = &case("self-signed-all.nodes").evidence;
-    let (victim, rest) = CHECKS.split_first().expect("there are checks");
-    let mut list = vec![*victim];
-    list[0].run = |_, _| panic!("a defect");
-    list.extend(rest);
+    // A check of machines does not run where none was looked at.
+    let first = CHECKS.iter().position(|check| check.hop != Hop::Host).expect("there are checks");
+    let victim = &CHECKS[first];
+    let mut list = CHECKS.to_vec();
+    list[first].run = |_, _| panic!("a defect");
     let list: &'static [_] = list.leak();
     let damaged = diagnose(list, evidence, Policy::default());
     let sound = diagnose(CHECKS, evidence, Policy::default());

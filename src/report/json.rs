@@ -25,7 +25,7 @@ pub(crate) struct Document<'r> {
     #[cfg_attr(test, schemars(with = "Option<String>", extend("format" = "date-time")))]
     pub(super) taken_at: Option<Timestamp>,
     /// The question that was asked: `check` (does the pipeline work), `before-install` or `gate`.
-    #[cfg_attr(test, schemars(extend("enum" = ["check", "before-install", "gate"])))]
+    #[cfg_attr(test, schemars(extend("enum" = ["check", "before-install", "gate", "host"])))]
     pub(super) mode: &'static str,
     /// From where the cluster was seen.
     pub(super) vantage: Vantage<'r>,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use checks::evidence::{Filters, ServiceRules};
 use checks::filter::{
-    Backend, Family, ProxyMode, Ruleset, Unread as UnreadRules, UnreadRules as UnreadServices, iptables, nft,
-    services_of_iptables, services_of_ipvs, services_of_nft,
+    Backend, Family, ProxyMode, ProxyRules, Ruleset, Unread as UnreadRules, UnreadRules as UnreadServices,
+    iptables, nft, services_of_iptables, services_of_ipvs, services_of_nft,
 };
 
 use super::files::Unread;
@@ -163,18 +163,17 @@ async fn save(place: &Place, backend: Backend, family: Family, program: &str, re
     };
     match printed {
         Ok(Printed { text, cut }) => {
-            let mut set = iptables(backend, family, text.lines());
-            if cut {
-                set.cut_short(&format!("{program} printed more than {} bytes", run::OUTPUT));
-            }
-            read.sets.push(set);
-            read.services.listings.push(services_of_iptables(text.lines(), &[]));
+            let program = program.to_owned();
+            let parsed = parsed(move || {
+                let mut set = iptables(backend, family, text.lines());
+                if cut {
+                    set.cut_short(&format!("{program} printed more than {} bytes", run::OUTPUT));
+                }
+                (vec![set], services_of_iptables(text.lines(), &[]))
+            });
+            keep(parsed.await, backend, ProxyMode::Iptables, read);
         }
-        Err(unseen) => {
-            let why = unseen.message;
-            read.services.unread.push(UnreadServices { mode: ProxyMode::Iptables, why: why.clone() });
-            read.unread.push(UnreadRules { backend, why });
-        }
+        Err(unseen) => keep(Err(unseen), backend, ProxyMode::Iptables, read),
     }
 }
 
@@ -191,6 +190,28 @@ async fn found(place: &Place, program: &str, backend: Backend) -> Option<String>
     (is_nft == (backend == Backend::IptablesNft)).then_some(path)
 }
 
+/// What a listing comes to.
+type Parsed = (Vec<Ruleset>, ProxyRules);
+
+/// Reads a listing apart from the looks at the network, because tens of thousands of rules take seconds.
+async fn parsed(read: impl FnOnce() -> Parsed + Send + 'static) -> Look<Parsed> {
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(|error| Unseen::other(format!("a defect of this program: {error}")))
+}
+
+fn keep(parsed: Look<Parsed>, backend: Backend, mode: ProxyMode, read: &mut Read) {
+    match parsed {
+        Ok((sets, services)) => {
+            read.sets.extend(sets);
+            read.services.listings.push(services);
+        }
+        Err(Unseen { message: why, .. }) => {
+            read.services.unread.push(UnreadServices { mode, why: why.clone() });
+            read.unread.push(UnreadRules { backend, why });
+        }
+    }
+}
+
 /// All tables of nftables.
 async fn nftables(place: &Place, read: &mut Read) {
     let printed = match run::find(place, "nft") {
@@ -199,18 +220,17 @@ async fn nftables(place: &Place, read: &mut Read) {
     };
     match printed {
         Ok(Printed { text, cut }) => {
-            for mut set in nft(&text) {
+            let parsed = parsed(move || {
+                let mut sets = nft(&text).to_vec();
                 if cut {
-                    set.cut_short(&format!("nft printed more than {} bytes", run::OUTPUT));
+                    for set in &mut sets {
+                        set.cut_short(&format!("nft printed more than {} bytes", run::OUTPUT));
+                    }
                 }
-                read.sets.push(set);
-            }
-            read.services.listings.push(services_of_nft(&text, &[]));
+                (sets, services_of_nft(&text, &[]))
+            });
+            keep(parsed.await, Backend::Nftables, ProxyMode::Nftables, read);
         }
-        Err(unseen) => {
-            let why = unseen.message;
-            read.services.unread.push(UnreadServices { mode: ProxyMode::Nftables, why: why.clone() });
-            read.unread.push(UnreadRules { backend: Backend::Nftables, why });
-        }
+        Err(unseen) => keep(Err(unseen), Backend::Nftables, ProxyMode::Nftables, read),
     }
 }
