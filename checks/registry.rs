@@ -6,6 +6,7 @@ use crate::check::Check;
 
 /// Every check.
 pub static CHECKS: &[Check] = &[
+    crate::host::kubelet_config_missing::CHECK,
     crate::host::cluster_dns_silent::CHECK,
     crate::registration::metrics_api_not_registered::CHECK,
     crate::registration::apiservice_service_missing::CHECK,

@@ -16,6 +16,10 @@ mod ui;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(ended) = source::machine::run::inside() {
+        return ended;
+    }
     // Fails only when a provider is installed already, and then there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     cli::main().into()

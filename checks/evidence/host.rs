@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Flags, KubeletConfig, Obs};
+use super::{Flags, KubeletConfig, Need, Obs, Why};
 
 /// One machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +61,42 @@ pub struct Host {
     pub routes: Obs<Vec<Route>>,
     /// What addresses answered to this machine.
     pub dials: Vec<Dial>,
+}
+
+impl Host {
+    /// A machine of which nothing was seen, for one and the same reason.
+    #[must_use]
+    pub fn unseen(name: &str, taken_at: Timestamp, why: &Why) -> Self {
+        let (name, node, dials) = (name.to_owned(), None, Vec::new());
+        macro_rules! blank {
+            ($($field:ident: $need:ident,)+) => {
+                Self { name, taken_at, node, $($field: Obs::unseen(Need::$need, [], why.clone()),)+ dials }
+            };
+        }
+        blank! {
+            identity: HostIdentity,
+            settings: HostSettings,
+            filters: HostFilters,
+            filter_loaders: HostFilters,
+            service_rules: HostServiceRules,
+            kubelet: HostKubelet,
+            kubelet_unit: HostKubelet,
+            kubelet_file: HostKubelet,
+            kubelet_certificates: HostKubelet,
+            kube_proxy: HostKubeProxy,
+            api_server: HostControlPlane,
+            controller_manager: HostControlPlane,
+            front_proxy: HostControlPlane,
+            runtime: HostRuntime,
+            clock: HostClock,
+            resolver: HostResolver,
+            swap_bytes: HostSystem,
+            selinux: HostSystem,
+            proxies: HostSystem,
+            listeners: HostListeners,
+            routes: HostRoutes,
+        }
+    }
 }
 
 /// Who a machine is.
@@ -181,10 +217,12 @@ pub struct DiskCertificate {
 pub struct Component {
     /// `process`, `manifest` or `unit`: the best that there is, in this order.
     pub seen_as: String,
-    /// The file, for a manifest or unit.
+    /// The manifest or unit; empty where there is neither.
     pub path: String,
     /// Its catalogued flags.
     pub flags: Flags,
+    /// The catalogued flags in the manifest or unit at `path`; nothing where there is neither.
+    pub declared: Option<Flags>,
     /// When the process started.
     pub started: Option<Timestamp>,
 }
@@ -216,8 +254,16 @@ pub struct HostClock {
     pub synchronised: Option<bool>,
     /// The programs that set it and run: `chronyd`, `systemd-timesyncd`, `ntpd`, …
     pub daemons: Vec<String>,
-    /// The API server's clock less this one, in milliseconds; nothing where no API server told its time.
+    /// The API server's clock less this one, in milliseconds, to about half a second; nothing where no API server told
+    /// its time.
     pub offset_ms: Option<i64>,
+    /// The API server that told it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub told_by: String,
+    /// Whether its certificate was proven by the cluster's CA, whatever its dates are; else anybody may have told the
+    /// time.
+    #[serde(default)]
+    pub proven: bool,
 }
 
 /// How a machine resolves names.

@@ -50,7 +50,7 @@ pub(crate) const CHECK: Check = Check {
         "cluster-dns-silent",
     ]),
     modes: tls::MODES,
-    needs: &[Need::Pods, Need::Logs, Need::Nodes, Need::PodProbe],
+    needs: &[Need::Pods, Need::Logs, Need::Nodes, Need::NodeMetrics, Need::PodProbe],
     explains: tls::EXPLAINS,
     question: Question::Listed,
     source: include_str!("kubelet_unreachable_from_pods.rs"),
@@ -65,10 +65,10 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         }
         let silence = match support::kubelet_silence(ctx, node) {
             Ok(Some(silence)) => silence,
+            // Nothing said may mean that nothing was tried: a probe has.
+            _ if !evidence.probes.is_empty() => return by_probes(ctx, evidence, node, subject),
             Ok(None) => return Ok(Outcome::Pass),
-            // Where nobody looked, it is the log that would have said it.
-            Err(open) if evidence.probes.is_empty() => return Err(open),
-            Err(_) => return by_probes(ctx, evidence, node, subject),
+            Err(open) => return Err(open),
         };
         let (address, words) = (silence.address, silence.words);
         let finding = Finding::new(subject, format!("metrics-server dialled {address}: {words}"))
@@ -85,6 +85,9 @@ const DECIDE: &str = "metrics-preflight probe";
 
 /// What pods saw that looked from metrics-server's place.
 fn by_probes(ctx: &Context<'_>, evidence: &Evidence, node: &Node, subject: Subject) -> Decision {
+    if probed::is_read_now(ctx, evidence, node)? {
+        return Ok(Outcome::Pass);
+    }
     let (probe, obs, reach) = probed::kubelet(ctx, evidence, node)?;
     if reach.is_connected() {
         return Ok(Outcome::Pass);

@@ -49,13 +49,13 @@ pub(super) struct CheckArgs {
 #[derive(Debug, Args)]
 pub(super) struct Judgement {
     #[command(flatten)]
-    settings: SettingArgs,
+    pub(super) settings: SettingArgs,
     /// How to write the report, and where: `-o table -o junit=report.xml`
     ///
     /// May be given several times. Without a file a format goes to standard output, which holds one of them; when
     /// all have files, the table still goes there.
     #[arg(short, long, value_name = "FORMAT[=FILE]", value_parser = OutputParser)]
-    output: Vec<Output>,
+    pub(super) output: Vec<Output>,
     /// Also write what was observed to a file, as `capture` does
     #[arg(long, value_name = "FILE")]
     pub(super) record: Option<PathBuf>,
@@ -196,6 +196,7 @@ pub(super) fn refused(args: &[String], failure: &Failure) {
     let has = |word: &str| args.iter().any(|arg| arg == word);
     let mode = match () {
         () if has("gate") => Mode::Gate,
+        () if has("host") => Mode::Host,
         () if has("--before-install") => Mode::BeforeInstall,
         () => Mode::Installed,
     };

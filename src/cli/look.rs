@@ -70,11 +70,17 @@ pub(super) async fn gather(
     ui: Ui,
 ) -> Result<(Source, Evidence, bool), Failure> {
     let whole = tokio::select! {
-        evidence = async { open::reach(&source).await?; Ok(collect(&source, options).await) } => Some(evidence),
+        evidence = async {
+            // A look at a machine asks no cluster.
+            if options.mode != Mode::Host {
+                open::reach(&source).await?;
+            }
+            Ok(collect(&source, options).await)
+        } => Some(evidence),
         () = stop.wanted() => None,
         () = progress(&source, ui) => None,
     };
-    if let Source::Recorded(_) = &source {
+    if !matches!(source, Source::Live(_)) {
         source.observations().iter().for_each(|seen| open::tell(seen, ui));
     }
     if let Some(evidence) = whole {

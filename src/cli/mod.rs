@@ -10,6 +10,7 @@ mod explain;
 mod failure;
 mod files;
 mod gate;
+mod host;
 mod interrupt;
 mod list;
 mod look;
@@ -104,6 +105,7 @@ impl From<Color> for ColorChoice {
 enum Command {
     Check(check::CheckArgs),
     Gate(gate::GateArgs),
+    Host(host::HostArgs),
     Capture(capture::CaptureArgs),
     Probe(probe::ProbeArgs),
     #[command(hide = true)]
@@ -130,23 +132,24 @@ pub(crate) fn main() -> Exit {
         }
     };
     let ui = Ui::new(cli.global.color.into(), cli.global.verbose);
-    match &cli.command {
-        Command::Check(args) => check::run(args, &cli.global, ui),
-        Command::Gate(args) => gate::run(args, &cli.global, ui),
-        Command::Probe(args) => probe::run(args, &cli.global, ui),
-        Command::ProbeInside(args) => probe_inside::run(args, ui),
-        Command::Capture(args) => capture::run(args, &cli.global, ui),
-        Command::Explain(args) => explain::run(args, ui),
-        Command::List(args) => list::run(args, ui),
-        Command::Rbac(args) => rbac::run(args, ui),
-        Command::Rules(args) => rules::run(args, ui),
+    match cli.command {
+        Command::Check(args) => check::run(&args, &cli.global, ui),
+        Command::Gate(args) => gate::run(&args, &cli.global, ui),
+        Command::Host(args) => host::run(args, ui),
+        Command::Probe(args) => probe::run(&args, &cli.global, ui),
+        Command::ProbeInside(args) => probe_inside::run(&args, ui),
+        Command::Capture(args) => capture::run(&args, &cli.global, ui),
+        Command::Explain(args) => explain::run(&args, ui),
+        Command::List(args) => list::run(&args, ui),
+        Command::Rbac(args) => rbac::run(&args, ui),
+        Command::Rules(args) => rules::run(&args, ui),
     }
 }
 
 /// Whoever asked for a document gets one, although the other arguments cannot be used.
 fn refused(error: &clap::Error) {
     let args: Vec<String> = std::env::args_os().filter_map(|arg| arg.into_string().ok()).collect();
-    if args.iter().any(|arg| arg == "check" || arg == "gate" || arg == "probe") {
+    if args.iter().any(|arg| matches!(arg.as_str(), "check" | "gate" | "host" | "probe")) {
         check::refused(&args, &Failure::of_arguments(error));
     }
 }

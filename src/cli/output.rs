@@ -109,6 +109,40 @@ impl TypedValueParser for OutputParser {
     }
 }
 
+/// What `host` writes: a report, or a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HostOutput {
+    /// A format, as for every command.
+    Report(Output),
+    /// The recording that `check --with` takes.
+    Recording(PathBuf),
+}
+
+/// The command line's reader of what `host` writes: a file by its ending, and formats.
+#[derive(Clone, Debug)]
+pub(crate) struct HostOutputParser;
+
+impl TypedValueParser for HostOutputParser {
+    type Value = HostOutput;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<HostOutput, Error> {
+        let path = Path::new(value);
+        let is_recording = path.to_str().is_some_and(|text| {
+            let name = text.strip_suffix(".gz").unwrap_or(text);
+            Path::new(name).extension().is_some_and(|ending| ending == "jsonl")
+                && Output::parse(text).is_err()
+        });
+        if is_recording {
+            return Ok(HostOutput::Recording(path.to_path_buf()));
+        }
+        OutputParser.parse_ref(command, arg, value).map(HostOutput::Report)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        None
+    }
+}
+
 /// A path that an option names, and the option.
 pub(crate) type Named<'a> = (&'static str, Option<&'a Path>);
 

@@ -84,7 +84,7 @@ pub(super) fn ports(container: &Value) -> Vec<EndpointPort> {
 }
 
 /// The certificates of a PEM bundle, each as base64 of its DER.
-pub(super) fn pem_certificates(pem: &str) -> Vec<String> {
+pub fn pem_certificates(pem: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut current: Option<String> = None;
     for line in pem.lines().map(str::trim) {

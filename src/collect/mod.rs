@@ -22,6 +22,8 @@ use crate::source::{Request, Source};
 use ask::{Asked, Asker};
 pub use gate::GateInput;
 pub use hosts::HostLook;
+#[cfg(target_os = "linux")]
+pub use json::pem_certificates;
 pub(crate) use json::strings;
 pub use probes::ProbeLook;
 
@@ -73,7 +75,8 @@ pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
             let asker = Asker::new(source);
             let cluster = cluster::collect(&asker, source).await;
             let mut evidence = Box::pin(pipeline(&asker, source, options, cluster)).await;
-            evidence.hosts = hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at).await;
+            evidence.hosts =
+                Box::pin(hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at)).await;
             evidence.probes = probes::collect(&asker, &options.probes, evidence.taken_at).await;
             evidence.hpas = hpas::collect(&asker, options, source.context_namespace()).await;
             evidence.requests = asker.into_requests();
@@ -87,7 +90,8 @@ async fn of_machines(source: &Source, options: &CollectOptions) -> Evidence {
     let asker = Asker::new(source);
     let why = Why::NotAsked("no cluster was asked, only this machine".to_owned());
     let mut evidence = Evidence::unseen(Mode::Host, source.now(), &why);
-    evidence.hosts = hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at).await;
+    evidence.hosts =
+        Box::pin(hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at)).await;
     evidence.requests = asker.into_requests();
     evidence
 }

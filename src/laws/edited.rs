@@ -1,7 +1,7 @@
 //! Recordings with a value or two exchanged: combinations that hold a trap, and that no scenario makes.
 
 use checks::evidence::{
-    AnonymousAccess, Csr, CsrState, Evidence, KubeletProbe, Look, Need, Obs, PodProbe, Reach, ScrapeFailure,
+    AnonymousAccess, Csr, CsrState, Evidence, KubeletProbe, Look, Need, Obs, PodProbe, ProbeDial, Reach, ScrapeFailure,
     Signature,
 };
 
@@ -57,6 +57,23 @@ const EDITS: &[Edit] = &[
     }),
     ("healthy-signed.nodes", "with a probe that reaches everything", |evidence| {
         probe(evidence, http(200, ""), |_| http(200, ""))
+    }),
+    ("self-signed-all.nodes", "with names that no name server resolves, and a probe that says so", |evidence| {
+        probe(evidence, http(200, ""), |_| Reach::NameNotResolved);
+        let request = evidence.requests.len() - 1;
+        let dial = ProbeDial { address: "10.96.0.10:53".to_owned(), reach: Reach::TimedOut };
+        evidence.probes[0].dns = Obs::seen(Need::PodProbe, [request], Some(dial));
+        let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
+        for node in nodes {
+            let name = node.name.clone();
+            if let Look::Seen(Some((address, _))) = &mut node.dial.look {
+                address.clone_from(&name);
+            }
+            if let Look::Seen(Some(signal)) = &mut node.scrape_log.look {
+                let failure = ScrapeFailure::NameNotResolved;
+                signal.signature = Signature::ScrapeFailed { node: name.clone(), address: name, failure };
+            }
+        }
     }),
     ("forward-drop.nodes", "with a probe that reaches its own node alone", |evidence| {
         probe(evidence, Reach::TimedOut, |is_own| if is_own { http(200, "") } else { Reach::TimedOut });

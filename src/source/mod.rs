@@ -1,4 +1,4 @@
-//! Where observations come from: the live cluster, or a recording of one.
+//! Where observations come from: the live cluster, a recording of one, or the machine that this program runs on.
 //!
 //! Everything that touches the world passes through [`Source::ask`]. A [`Request`] goes in, an [`Observation`] comes
 //! out, always: what could not be asked, was refused by the guard or is missing from a recording is an observation
@@ -11,11 +11,14 @@
 //! | `observation`  | what came back                                                      |
 //! | `guard`        | the read-only rule: what may leave this program at all              |
 //! | `live`         | the API server of a kubeconfig, and kubelets without credentials    |
+//! | `machine`      | the machine that this program runs on                               |
 //! | `recording`    | observations as a file, and a file as a source                      |
 //! | `redact`       | the allow-list of fields and flags, and the sweep behind it         |
 
 pub mod guard;
 pub mod live;
+#[cfg(target_os = "linux")]
+pub mod machine;
 pub mod observation;
 pub mod recording;
 pub mod redact;
@@ -30,8 +33,11 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use guard::segment;
 pub use live::{ConnectOptions, Live, Watcher};
+#[cfg(target_os = "linux")]
+pub use machine::{Machine, MachineOptions};
 pub use observation::{Body, Connection, FailureKind, Observation, Outcome};
 pub use recording::{Header, Recorded, Recording};
+pub use request::dial_target;
 pub use request::{Host, Request};
 
 /// Where observations come from.
@@ -41,6 +47,16 @@ pub enum Source {
     Live(Box<Live>),
     /// A recording, whose time is the recorded time.
     Recorded(Box<Recorded>),
+    /// The machine that this program runs on, looked at just now.
+    #[cfg(target_os = "linux")]
+    Machine(Box<Machine>),
+}
+
+#[cfg(target_os = "linux")]
+impl From<Machine> for Source {
+    fn from(machine: Machine) -> Self {
+        Self::Machine(Box::new(machine))
+    }
 }
 
 impl From<Live> for Source {
@@ -67,6 +83,8 @@ impl Source {
         match self {
             Self::Live(live) => live.ask(request).await,
             Self::Recorded(recorded) => recorded.ask(&request),
+            #[cfg(target_os = "linux")]
+            Self::Machine(machine) => machine.ask(&request),
         }
     }
 
@@ -75,6 +93,8 @@ impl Source {
         match self {
             Self::Live(live) => live.add(observations),
             Self::Recorded(recorded) => recorded.add(observations),
+            #[cfg(target_os = "linux")]
+            Self::Machine(machine) => machine.add(observations),
         }
     }
 
@@ -86,6 +106,8 @@ impl Source {
         match self {
             Self::Live(live) => live.observations(),
             Self::Recorded(recorded) => recorded.observations(),
+            #[cfg(target_os = "linux")]
+            Self::Machine(machine) => machine.observations(),
         }
     }
 
@@ -96,6 +118,8 @@ impl Source {
         match self {
             Self::Live(live) => live.now(),
             Self::Recorded(recorded) => recorded.now(),
+            #[cfg(target_os = "linux")]
+            Self::Machine(machine) => machine.now(),
         }
     }
 
@@ -105,6 +129,8 @@ impl Source {
         match self {
             Self::Live(live) => live.clock_offset(),
             Self::Recorded(recorded) => recorded.clock_offset(),
+            #[cfg(target_os = "linux")]
+            Self::Machine(machine) => machine.clock_offset(),
         }
     }
 
@@ -114,6 +140,8 @@ impl Source {
         match self {
             Self::Live(live) => live.connection(),
             Self::Recorded(recorded) => recorded.connection(),
+            #[cfg(target_os = "linux")]
+            Self::Machine(machine) => machine.connection(),
         }
     }
 
@@ -129,6 +157,8 @@ impl Source {
         match self {
             Self::Live(live) => live.masked(),
             Self::Recorded(recorded) => recorded.masked(),
+            #[cfg(target_os = "linux")]
+            Self::Machine(machine) => machine.masked(),
         }
     }
 

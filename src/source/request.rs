@@ -252,6 +252,18 @@ pub(super) fn authority(address: &Host, port: u16) -> String {
     }
 }
 
+/// Reads `ADDRESS:PORT`, with brackets around an IPv6 address.
+#[must_use]
+pub fn dial_target(text: &str) -> Option<(Host, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port: u16 = port.parse().ok().filter(|port| *port > 0)?;
+    // A second colon without brackets is an IPv6 address whose last group would be taken for the port.
+    if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+        return None;
+    }
+    Some((host.parse().ok()?, port))
+}
+
 /// JSON on one line with sorted keys, whatever order the map at hand keeps.
 pub(super) fn canonical(value: &Value) -> String {
     fn write(value: &Value, out: &mut String) {

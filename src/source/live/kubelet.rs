@@ -238,18 +238,32 @@ struct Seen {
 }
 
 async fn shake(addresses: &[SocketAddr], host: &Host, target: &str) -> Result<Seen, Failure> {
+    let tcp = connect(addresses, target).await?;
+    shake_on(tcp, host).await
+}
+
+async fn shake_on(tcp: TcpStream, host: &Host) -> Result<Seen, Failure> {
     let (recorder, connector) = recorder()
         .map_err(|error| Failure::new(FailureKind::Other, format!("TLS cannot be set up: {error}")))?;
-    let name = server_name(host)?;
-    let tcp = connect(addresses, target).await?;
-    let stream = connector.connect(name, tcp).await;
+    let stream = connector.connect(server_name(host)?, tcp).await;
     Ok(Seen { chain: recorder.chain(), stream })
+}
+
+/// A handshake on a connection that stands, with whoever it is; nothing is sent but what a handshake takes.
+pub async fn recorded_handshake(tcp: TcpStream, host: &Host, port: u16) -> Outcome {
+    let target = authority(host, port);
+    finished(shake_on(tcp, host), &target).await
 }
 
 async fn handshake_with(addresses: &[SocketAddr], host: &Host, port: u16) -> Outcome {
     let target = authority(host, port);
+    finished(shake(addresses, host, &target), &target).await
+}
+
+/// What a handshake comes to.
+async fn finished(shake: impl Future<Output = Result<Seen, Failure>>, target: &str) -> Outcome {
     let seen = async {
-        let mut seen = shake(addresses, host, &target).await?;
+        let mut seen = shake.await?;
         if let Ok(stream) = &mut seen.stream {
             // A close_notify; whether it arrives changes nothing that was seen.
             let _ = timeout(Duration::from_millis(200), stream.shutdown()).await;
@@ -257,12 +271,12 @@ async fn handshake_with(addresses: &[SocketAddr], host: &Host, port: u16) -> Out
         Ok(seen)
     };
     match timeout(WHOLE_LIMIT, seen).await {
-        Err(_) => failed(no_handshake(&target)),
+        Err(_) => failed(no_handshake(target)),
         Ok(Err(failure)) => failed(failure),
         Ok(Ok(Seen { chain, stream: Ok(_) })) => {
             Outcome::Certificates { chain_der_base64: chain, unproven: None }
         }
-        Ok(Ok(Seen { chain, stream: Err(error) })) => broken(chain, &error, &target),
+        Ok(Ok(Seen { chain, stream: Err(error) })) => broken(chain, &error, target),
     }
 }
 

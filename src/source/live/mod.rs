@@ -4,6 +4,8 @@ mod auth;
 mod error;
 mod exec;
 mod kubelet;
+#[cfg(target_os = "linux")]
+mod prove;
 mod proxy;
 mod stack;
 
@@ -33,6 +35,10 @@ use stack::{Answer, Failure};
 
 pub use error::ConnectError;
 pub(crate) use kubelet::is_forbidden;
+#[cfg(target_os = "linux")]
+pub use kubelet::recorded_handshake;
+#[cfg(target_os = "linux")]
+pub use prove::prove;
 pub(crate) use stack::{Client, Guard};
 
 /// How often an answer of 429 (the API server's priority and fairness turned the request away) is asked again.

@@ -1,5 +1,6 @@
 //! Command lines, environments and configuration files: names are kept, values only of what is catalogued.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -65,6 +66,32 @@ const FLAGS: &[&str] = &[
     "container",
 ];
 
+/// What is kept besides of the programs that run on a machine itself: the kubelet, kube-proxy and the container runtime.
+/// Their names are too common to be kept of any container.
+const MACHINE: &[&str] = &[
+    "config",
+    "config-dir",
+    "bootstrap-kubeconfig",
+    "hostname-override",
+    "node-ip",
+    "address",
+    "port",
+    "read-only-port",
+    "rotate-server-certificates",
+    "rotate-certificates",
+    "cgroup-driver",
+    "fail-swap-on",
+    "container-runtime",
+    "container-runtime-endpoint",
+    "cluster-dns",
+    "root-dir",
+    "pod-manifest-path",
+    "cloud-provider",
+    "resolv-conf",
+    "proxy-mode",
+    "enable-server",
+];
+
 /// Environment variables whose values are kept; the proxies lose their user information.
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"];
 
@@ -96,6 +123,39 @@ fn catalogued(name: &str) -> bool {
         Some(start) => name.starts_with(start),
         None => *flag == name,
     })
+}
+
+/// The catalogued flags of a program that runs on a machine, by name with dashes; the first word is the program. A flag
+/// without a value is `true`, as for pflag's booleans.
+pub(crate) fn of_machine(words: &[String]) -> BTreeMap<String, String> {
+    let mut flags = BTreeMap::new();
+    let mut words = words.iter().skip(1).peekable();
+    while let Some(word) = words.next() {
+        let Some(parts) = FLAG.captures(word) else { continue };
+        let name = parts.get(2).map_or("", |name| name.as_str()).replace('_', "-");
+        if !catalogued(&name) && !MACHINE.contains(&name.as_str()) {
+            continue;
+        }
+        let value = match parts.get(3) {
+            Some(value) => value.as_str(),
+            None => words.next_if(|next| !next.starts_with('-')).map_or("true", String::as_str),
+        };
+        // A long list, such as of feature gates, is of use as a whole only.
+        let value = if value.len() > 4096 { REDACTED.to_owned() } else { without_user(value) };
+        flags.insert(name, value);
+    }
+    flags
+}
+
+/// The proxies of an environment, by name in capitals, without user information.
+pub(crate) fn proxies<'a>(lines: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, String> {
+    let known = lines.into_iter().filter_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let name = name.trim().to_ascii_uppercase();
+        let value = value.trim().trim_matches(['"', '\'']);
+        PROXIES.contains(&name.as_str()).then(|| (name, proxy(value)))
+    });
+    known.filter(|(_, value)| !value.is_empty() && value.len() <= 4096).collect()
 }
 
 /// A container's `command` or `args`. The first word of a command is the program, which is kept.

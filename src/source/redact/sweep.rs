@@ -13,8 +13,9 @@ use serde_json::Value;
 /// What stands where the sweep found a secret.
 pub const MASKED: &str = "<masked>";
 
-/// Fields that hold long base64 by their nature: certificates, signing requests, and a list's next page.
-const BASE64_FIELDS: &[&str] = &["caBundle", "request", "certificate", "continue"];
+/// Fields that hold long base64 by their nature: certificates, those of a file too, signing requests, and a list's next
+/// page.
+const BASE64_FIELDS: &[&str] = &["caBundle", "request", "certificate", "chain", "continue"];
 
 /// Each alternative is a named group; the name says what is done with it.
 static SECRETS: LazyLock<Regex> = LazyLock::new(|| {

@@ -203,13 +203,14 @@ fn serve(
 /// What `probe` lists besides, which no `check` has recorded.
 fn listed(path: &str, answers: &BTreeMap<String, (u64, Value)>) -> Option<(u64, Value)> {
     let (plain, _) = path.split_once('?')?;
-    if plain.starts_with("/apis/apps/") || plain.ends_with("/networkpolicies") || plain.ends_with("/services") {
+    if plain.starts_with("/apis/apps/") || plain.ends_with("/networkpolicies") || plain.ends_with("/services")
+    {
         return Some((200, json!({"kind": "List", "metadata": {}, "items": []})));
     }
     let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
-    (plain == slices).then(|| (200, json!({"kind": "EndpointSliceList", "metadata": {}, "items": []}))).or_else(|| {
-        answers.get(&format!("GET {plain}")).cloned()
-    })
+    (plain == slices)
+        .then(|| (200, json!({"kind": "EndpointSliceList", "metadata": {}, "items": []})))
+        .or_else(|| answers.get(&format!("GET {plain}")).cloned())
 }
 
 /// Counts a request, and says whether it is the one to strike at.
@@ -242,7 +243,10 @@ fn pods(state: &mut State, method: &str, path: &str, mut body: Value, fate: &Fat
     match method {
         "POST" => {
             if let Fate::Refused(status, message) = fate {
-                return (u64::from(*status), json!({"kind": "Status", "status": "Failure", "message": message}));
+                return (
+                    u64::from(*status),
+                    json!({"kind": "Status", "status": "Failure", "message": message}),
+                );
             }
             let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             body["metadata"]["uid"] = json!(format!("uid-of-{name}"));
