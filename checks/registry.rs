@@ -6,6 +6,18 @@ use crate::check::Check;
 
 /// Every check.
 pub static CHECKS: &[Check] = &[
+    crate::host::forward_policy_drop::CHECK,
+    crate::host::ip_forward_off::CHECK,
+    crate::host::kube_proxy_not_programming::CHECK,
+    crate::host::kubelet_port_filtered::CHECK,
+    crate::host::kubelet_not_listening_there::CHECK,
+    crate::host::wrong_node_address::CHECK,
+    crate::host::control_plane_without_pod_route::CHECK,
+    crate::host::forwarding_hazard::CHECK,
+    crate::host::setting_lost_at_boot::CHECK,
+    crate::host::bridge_netfilter_off::CHECK,
+    crate::host::conntrack_full::CHECK,
+    crate::host::reverse_path_filter_strict::CHECK,
     crate::host::kubelet_config_missing::CHECK,
     crate::host::cluster_dns_silent::CHECK,
     crate::registration::metrics_api_not_registered::CHECK,
@@ -41,6 +53,7 @@ pub static CHECKS: &[Check] = &[
     crate::front_proxy::metrics_server_unreachable_from_apiserver::CHECK,
     crate::front_proxy::proxy_client_cert_expired::CHECK,
     crate::front_proxy::network_policy_blocks_ingress::CHECK,
+    crate::front_proxy::apiserver_instances_differ::CHECK,
     crate::authorization::anonymous_granted_privileges::CHECK,
     crate::authorization::auth_delegator_missing::CHECK,
     crate::metrics::metrics_api_unanswered::CHECK,
@@ -72,4 +85,6 @@ pub static CHECKS: &[Check] = &[
     crate::hpa::hpa_target_at_zero::CHECK,
     crate::hpa::hpa_sidecar_request_unknown::CHECK,
     crate::hpa::hpa_declared_twice::CHECK,
+    crate::hpa::manifest_refused_by_server::CHECK,
+    crate::hpa::hpa_target_type_ignored::CHECK,
 ];

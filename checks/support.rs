@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use crate::Context;
 use crate::check::{Step, Subject, Undecided};
 use crate::evidence::{
-    Backend, DialFailure, Evidence, Host, LogSignal, Need, Node, Pod, ScrapeFailure, Signature, Why,
+    ApiServer, Backend, DialFailure, Evidence, Host, LogSignal, Need, Node, Pod, ScrapeFailure, Signature,
+    Why,
 };
 
 /// The APIService of the Metrics API.
@@ -223,21 +224,28 @@ pub(crate) fn control_plane(evidence: &Evidence) -> Vec<Subject> {
         found.insert(Subject::node(&node.name));
     }
     let servers = evidence.api_servers.peek().map(Vec::as_slice);
-    for server in servers.unwrap_or_default() {
-        let has = |host: &&Host| {
-            host.identity.peek().is_some_and(|identity| identity.addresses.contains(&server.address))
-        };
-        let node = nodes.iter().find(|node| node.addresses.iter().any(|one| one.address == server.address));
-        found.insert(match (node, evidence.hosts.iter().find(has)) {
-            (Some(node), _) => Subject::node(&node.name),
-            (None, Some(host)) => Subject::host(host),
-            (None, None) => Subject::cluster_scoped("Host", &server.address),
-        });
-    }
+    found.extend(machines_of(evidence, &servers.unwrap_or_default().iter().collect::<Vec<_>>()));
     if servers.is_none() {
         found.insert(Subject::cluster_scoped("Host", "control plane"));
     }
     found.into_iter().collect()
+}
+
+/// The machines of these kube-apiservers: nodes, or machines that were looked at, or else their bare addresses.
+pub(crate) fn machines_of(evidence: &Evidence, servers: &[&ApiServer]) -> Vec<Subject> {
+    let nodes = evidence.nodes.peek().map(Vec::as_slice).unwrap_or_default();
+    let machine = |server: &&ApiServer| {
+        let has = |host: &&Host| {
+            host.identity.peek().is_some_and(|identity| identity.addresses.contains(&server.address))
+        };
+        let node = nodes.iter().find(|node| node.addresses.iter().any(|one| one.address == server.address));
+        match (node, evidence.hosts.iter().find(has)) {
+            (Some(node), _) => Subject::node(&node.name),
+            (None, Some(host)) => Subject::host(host),
+            (None, None) => Subject::cluster_scoped("Host", &server.address),
+        }
+    };
+    servers.iter().map(machine).collect()
 }
 
 /// The namespace and name of metrics-server's ServiceAccount, as far as known.

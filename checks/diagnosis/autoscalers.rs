@@ -38,6 +38,8 @@ pub struct Reason {
     pub name: &'static str,
     /// What it says.
     pub detail: String,
+    /// What it says it of: the autoscaler, or one of its metrics.
+    pub subject: Subject,
 }
 
 /// Whether the HPA controller will read a metric; the worst comes last.
@@ -116,7 +118,7 @@ fn said(reports: &[CheckReport]) -> Said<'_> {
                 }
                 Outcome::Undecided(_) | Outcome::Pass | Outcome::NotApplicable(_) => continue,
             };
-            let reason = Reason { code: check.code, name: check.name, detail };
+            let reason = Reason { code: check.code, name: check.name, detail, subject: subject.clone() };
             said.entry(subject).or_default().push((verdict, reason));
         }
     }

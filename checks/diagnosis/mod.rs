@@ -6,6 +6,8 @@
 
 mod autoscalers;
 mod explain;
+#[cfg(test)]
+mod explain_tests;
 mod verdict;
 mod waivers;
 #[cfg(test)]
@@ -151,6 +153,8 @@ pub fn diagnose_with(
 ) -> Diagnosis {
     let mut reports: Vec<CheckReport> =
         checks.iter().filter(|check| applies(check, evidence)).map(|check| look(check, evidence)).collect();
+    // A rule says what somebody demands, and not what the controller will do.
+    let autoscalers = autoscalers::verdicts(&reports, evidence);
     reports.extend(by_rules(rules, evidence));
     let mut judged = explain::explain(&reports, evidence);
     for cause in &mut judged.root_causes {
@@ -160,7 +164,6 @@ pub fn diagnose_with(
     }
     let undecided = verdict::open_questions(&reports, evidence);
     let verdict = verdict::verdict(&reports, &judged, &undecided, policy);
-    let autoscalers = autoscalers::verdicts(&reports, evidence);
     Diagnosis {
         mode: evidence.mode,
         autoscalers,

@@ -11,7 +11,8 @@ pub struct ApiServer {
     pub address: String,
     /// Its port.
     pub port: i64,
-    /// What it answers to discovery of `metrics.k8s.io` when it is asked directly.
+    /// What it answers to discovery of `metrics.k8s.io` when it is asked directly; status 0 where it answers for itself
+    /// and gave no answer to this in time.
     pub discovery: Obs<Answer>,
 }
 

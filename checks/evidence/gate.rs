@@ -25,6 +25,9 @@ pub struct Gate {
     pub pipeline: bool,
     /// The autoscalers to judge.
     pub plans: Vec<Plan>,
+    /// What the API server said of the objects of the manifests in a dry run; none where it was not asked.
+    #[serde(default)]
+    pub trials: Vec<Trial>,
     /// How many autoscalers there are besides, which are too many to judge. No evidence: nothing is judged then.
     #[serde(skip)]
     pub left_out: usize,
@@ -43,10 +46,33 @@ impl Default for Gate {
             live: Obs::unseen(Need::Hpas, [], Why::NotAsked("it is no question of a gate".to_owned())),
             pipeline: false,
             plans: Vec::new(),
+            trials: Vec::new(),
             left_out: 0,
             namespaces: BTreeMap::new(),
         }
     }
+}
+
+/// A server-side dry run of an object of the manifests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Its place in [`Manifests::documents`].
+    pub document: usize,
+    /// What the API server said.
+    pub answer: Obs<Tried>,
+}
+
+/// What the API server says of an object that it is to take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    /// Whether it would take it.
+    pub accepted: bool,
+    /// The HTTP status.
+    pub status: i64,
+    /// Why not; empty where it would.
+    pub message: String,
+    /// The fields that are at fault, as the API server writes them, such as `spec.maxReplicas`.
+    pub fields: Vec<String>,
 }
 
 /// One autoscaler to judge.
@@ -62,6 +88,8 @@ pub struct Plan {
     pub spec: HpaSpec,
     /// The object of that name that is in the cluster already, where the cluster's were to be judged.
     pub live: Option<Hpa>,
+    /// What the HPA controller said of it in events, the latest first, where its conditions do not tell.
+    pub events: Obs<Vec<HpaEvent>>,
     /// What its target is.
     pub target: Obs<TargetKind>,
     /// The scale of its target in the cluster; `None` when there is no such object.
@@ -76,8 +104,23 @@ pub struct Plan {
     pub metrics: Vec<PlanMetric>,
 }
 
+/// A warning of the HPA controller. Of what it says again and again the later ones are counted, and most of them are not
+/// written at all (`k8s.io/client-go/tools/record`, `events_cache.go`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HpaEvent {
+    /// The reason, such as `FailedGetResourceMetric`.
+    pub reason: String,
+    /// The sentence.
+    pub message: String,
+    /// How often it was said.
+    pub count: i64,
+    /// When it was said last.
+    pub last: Timestamp,
+}
+
 /// What the kind of a target is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TargetKind {
     /// The API serves it, with a scale.
     Scalable,

@@ -27,7 +27,8 @@ pub use backend::{Backend, Endpoint, EndpointPort, Pod, Service, ServicePort, Te
 pub use cluster::{Cluster, Distribution, GroupVersion, Identity, ServerVersion};
 pub use front_proxy::{AccessReviews, AnonymousAccess, AnonymousBinding, AuthConfig, Flags, FrontProxy};
 pub use gate::{
-    Gate, MetricAnswer, MetricItem, Namespace, OtherAutoscaler, Permitted, Plan, PlanMetric, TargetKind,
+    Gate, HpaEvent, MetricAnswer, MetricItem, Namespace, OtherAutoscaler, Permitted, Plan, PlanMetric,
+    TargetKind, Trial, Tried,
 };
 pub use host::{
     BootValue, Component, Dial, DiskCertificate, FilterLoader, Filters, FrontProxyFiles, Host, HostClock,

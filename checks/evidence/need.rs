@@ -149,4 +149,8 @@ needs! {
     HostDials => Grant::Host;
     /// What a pod in metrics-server's place saw.
     PodProbe => Grant::Probe;
+    /// What the API server says of an object in a dry run.
+    DryRun => Grant::Namespaced("patch", "the objects of the manifests");
+    /// What the HPA controller said of an autoscaler in events.
+    Events => Grant::Namespaced("list", "events");
 }

@@ -69,10 +69,11 @@ pub struct UnreadRules {
 }
 
 impl ServiceRules {
-    /// Whether a Service proxy has programmed anything: `Some(false)` only where all was read to its end.
+    /// Whether any Service is translated: `Some(false)` only where all was read to its end. Chains that a proxy left
+    /// behind empty translate nothing.
     #[must_use]
-    pub fn any(&self) -> Option<bool> {
-        if self.listings.iter().any(|listing| listing.frame) {
+    pub fn programmed(&self) -> Option<bool> {
+        if self.listings.iter().any(|listing| listing.count > 0) {
             return Some(true);
         }
         self.all_read().then_some(false)

@@ -37,6 +37,7 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::FrontProxy,
     severity: Severity::Error,
     kind: Kind::Place(&[
+        "apiserver-instances-differ",
         "pod-network-to-api-blocked",
         "forward-policy-drop",
         "kube-proxy-not-programming",

@@ -1,5 +1,6 @@
 //! Hop 7: kube-apiserver proves to metrics-server on whose behalf it calls.
 
+pub(crate) mod apiserver_instances_differ;
 pub(crate) mod front_proxy_rejected;
 mod identity;
 pub(crate) mod metrics_server_unreachable_from_apiserver;

@@ -1,6 +1,31 @@
 //! Beneath the chain: the machines, looked at from within, and what pods on them see.
 
+pub(crate) mod bridge_netfilter_off;
 pub(crate) mod cluster_dns_silent;
+pub(crate) mod conntrack_full;
+pub(crate) mod control_plane_without_pod_route;
+pub(crate) mod forward_policy_drop;
+mod forwarding;
+pub(crate) mod forwarding_hazard;
+pub(crate) mod ip_forward_off;
+pub(crate) mod kube_proxy_not_programming;
 pub(crate) mod kubelet_config_missing;
+pub(crate) mod kubelet_not_listening_there;
+pub(crate) mod kubelet_port_filtered;
+mod place;
+pub(crate) mod reverse_path_filter_strict;
 mod role;
+pub(crate) mod setting_lost_at_boot;
 mod testing;
+mod tests;
+pub(crate) mod wrong_node_address;
+
+/// What a machine that does not work can bring about.
+const EXPLAINS: &[&str] = &[
+    "metrics-server-crashing",
+    "metrics-server-not-ready",
+    "apiservice-unavailable",
+    "metrics-api-unanswered",
+    "node-metrics-missing",
+    "hpa-metrics-unreadable",
+];

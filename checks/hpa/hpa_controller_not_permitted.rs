@@ -4,8 +4,9 @@
 //!
 //! For each metric the request that the HPA controller makes, and whether its identity,
 //! `system:serviceaccount:kube-system:horizontal-pod-autoscaler`, is permitted to make it; the same for changing the
-//! scale of the target. Who may not ask about others learns it from an autoscaler of the same namespace whose metric
-//! of the same kind the controller has read.
+//! scale of the target. Who may not ask about others learns it from the roles and bindings of RBAC, if they may be read,
+//! or from an autoscaler of the same namespace whose metric of the same kind the controller has read. Both only prove
+//! that the controller may: where no role lets it through, another authorizer of kube-apiserver still may.
 //!
 //! ## Why it matters
 //!

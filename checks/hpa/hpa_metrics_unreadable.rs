@@ -3,7 +3,9 @@
 //! ## What it looks at
 //!
 //! The conditions `AbleToScale` and `ScalingActive` that the HPA controller wrote, and for a gate each metric by itself:
-//! whether the controller has read it, or, before the deploy, whether the Metrics API gives what it will ask for.
+//! whether the controller has read it, or, before the deploy, whether the Metrics API gives what it will ask for. Where
+//! no condition tells why a metric of an autoscaler of the cluster is not read, its last event does. For a workload that
+//! is not there yet the metrics of the nodes stand in: there have to be some, and the youngest may not be old.
 //!
 //! ## Why it matters
 //!
@@ -16,7 +18,8 @@
 //! ## When it is wrong
 //!
 //! Conditions are rewritten on the path that ran only, so one of them can be old. An HPA in its first two
-//! minutes is given time.
+//! minutes is given time. Events are kept for an hour, and of those that repeat only few are written, so an event can
+//! be of another state than the present one; one that is older than ten minutes is told as old.
 //!
 //! ## References
 //!
@@ -27,9 +30,10 @@ use crate::check::{
     Check, Decision, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, Undecided, fail,
     no_remedies, not_applicable,
 };
-use crate::evidence::{Evidence, Hpa, Look, Mode, Need, Why};
+use crate::diagnosis::fresh_s;
+use crate::evidence::{Evidence, Hpa, HpaEvent, Look, Mode, Need, NodeMetric, Why};
 use crate::hpa::{self, gate};
-use crate::plan::YOUNG_S as YOUNG_POD_S;
+use crate::plan::{MetricSpec, YOUNG_S as YOUNG_POD_S};
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -48,6 +52,9 @@ pub(crate) const CHECK: Check = Check {
     remedies: no_remedies,
 };
 
+/// From when on an event says little about now. Of what the controller says each 15 seconds one in five minutes is written
+/// (`k8s.io/client-go/tools/record`, `defaultSpamQPS`).
+const OLD_EVENT_S: i64 = 600;
 /// The controller's own start-up time for pods and metrics.
 const YOUNG_S: i64 = 120;
 
@@ -94,6 +101,34 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
     });
 }
 
+/// The latest event about a metric, or about its autoscaler as a whole: the reasons of
+/// `pkg/controller/podautoscaler/horizontal.go`.
+fn event_of<'e>(metric: &gate::Metric<'e>) -> Option<&'e HpaEvent> {
+    let events = metric.plan.events.peek()?;
+    let own = format!("FailedGet{}Metric", metric.spec.source.kind());
+    let name = metric.spec.source.name();
+    let is_own = |event: &&HpaEvent| {
+        (event.reason == own || event.reason == "FailedComputeMetricsReplicas")
+            && event.message.contains(name)
+    };
+    let whole =
+        ["FailedGetScale", "InvalidSelector", "AmbiguousSelector", "FailedConvertHPA", "FailedUpdateStatus"];
+    let is_of_whole = |event: &&HpaEvent| whole.contains(&event.reason.as_str());
+    events.iter().find(is_own).or_else(|| events.iter().find(is_of_whole))
+}
+
+/// An event in words, with its age.
+fn told(event: &HpaEvent, age_s: i64) -> String {
+    let said = format!("{}: {}", event.reason, event.message);
+    if age_s > OLD_EVENT_S {
+        let minutes = age_s / 60;
+        return format!(
+            "its last event about it is {minutes} minutes old, and things may have changed since: {said}"
+        );
+    }
+    format!("its last event about it: {said}")
+}
+
 fn too_early() -> Undecided {
     Undecided {
         need: Need::Hpas,
@@ -110,18 +145,35 @@ fn listed(ctx: &Context<'_>, evidence: &Evidence) -> Decision {
     ctx.need(live).map(|()| Outcome::Pass)
 }
 
+/// The place of a metric among those of the autoscaler in the cluster, where these are the same metrics. Their order does
+/// not matter: an object that was stored as `autoscaling/v1` comes back in another one (Kubernetes #74099).
+fn place_in(live: &Hpa, metric: &gate::Metric<'_>) -> Option<usize> {
+    let own = &metric.plan.spec.metrics;
+    let there = &live.spec.metrics;
+    // Of metrics that are alike the first is the first.
+    let places = |list: &[MetricSpec], of: &MetricSpec| -> Vec<usize> {
+        let alike = list.iter().enumerate().filter(|(_, other)| other.source == of.source);
+        alike.map(|(index, _)| index).collect()
+    };
+    let same = |of: &MetricSpec| places(own, of).len() == places(there, of).len();
+    if own.len() != there.len() || !own.iter().all(same) {
+        return None;
+    }
+    let rank = places(own, metric.spec).iter().position(|index| *index == metric.index)?;
+    places(there, metric.spec).get(rank).copied()
+}
+
 /// For an autoscaler that is to be deployed, or has been.
 fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, subject: Subject) -> Decision {
     if evidence.gate.offline {
         return Ok(not_applicable("manifests alone are judged"));
     }
     // What the controller did with another specification says nothing about this one.
-    if let Some(live) =
-        metric.plan.live.as_ref().filter(|live| live.spec.metrics.len() == metric.plan.spec.metrics.len())
+    if let Some(live) = &metric.plan.live
         && live.spec.target == metric.plan.spec.target
-        && live.spec.metrics[metric.index].source == metric.spec.source
+        && let Some(index) = place_in(live, metric)
     {
-        return judged(ctx, evidence, metric, live, subject);
+        return judged(ctx, evidence, metric, (live, index), subject);
     }
     awaited(ctx, evidence, metric)?;
     if metric.spec.source.group() != Some("metrics.k8s.io") {
@@ -151,9 +203,24 @@ fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, su
         return Err(too_early());
     }
     // Nothing runs there yet; metrics of the nodes show that there will be some.
-    if ctx.need(&evidence.metrics.nodes)?.is_empty() {
+    let nodes = ctx.need(&evidence.metrics.nodes)?;
+    if nodes.is_empty() {
         let finding = Finding { detail: "the Metrics API has nothing about any node".to_owned(), ..finding };
         return Ok(fail(finding.cite(&evidence.metrics.nodes, "items", "none", "one a node")));
+    }
+    let age = |metric: &NodeMetric| support::age_s(evidence, metric.timestamp);
+    let Some(youngest) = nodes.iter().min_by_key(|metric| age(metric)) else { return Ok(Outcome::Pass) };
+    if age(youngest) > fresh_s(evidence) {
+        let detail = format!("the youngest metrics of any node are {} s old", age(youngest));
+        let path = format!("items[{}].timestamp", youngest.node);
+        let expected = format!("at most {} s old", fresh_s(evidence));
+        let finding = Finding { detail, ..finding };
+        return Ok(fail(finding.cite(
+            &evidence.metrics.nodes,
+            path,
+            youngest.timestamp.to_string(),
+            &expected,
+        )));
     }
     Ok(Outcome::Pass)
 }
@@ -191,7 +258,7 @@ fn judged(
     ctx: &Context<'_>,
     evidence: &Evidence,
     metric: &gate::Metric<'_>,
-    live: &Hpa,
+    (live, index): (&Hpa, usize),
     subject: Subject,
 ) -> Decision {
     ctx.need(&evidence.gate.live)?;
@@ -200,7 +267,7 @@ fn judged(
         return Ok(not_applicable("the target has no replicas, so nothing is read"));
     }
     let unable = condition("AbleToScale").filter(|able| able.status == "False");
-    if unable.is_none() && live.filled.get(metric.index) == Some(&true) {
+    if unable.is_none() && live.filled.get(index) == Some(&true) {
         return Ok(Outcome::Pass);
     }
     let pods = metric.plan.pods.peek().map(Vec::as_slice).unwrap_or_default();
@@ -212,19 +279,148 @@ fn judged(
     }
     // Where the target's scale cannot be read, what is said of the metrics is old.
     let said = unable.or_else(|| condition("ScalingActive").filter(|active| active.status == "False"));
+    // Where another metric was read, the condition tells nothing of this one; an event does.
+    let event = said.is_none().then(|| event_of(metric)).flatten();
     let detail = match said {
         Some(condition) => format!("{}: {}", condition.reason, condition.message),
         None if live.conditions.is_empty() => "the HPA controller has not looked at it".to_owned(),
         None => "the HPA controller has not read it".to_owned(),
     };
-    let finding = Finding::new(subject, detail);
+    let mut finding = Finding::new(subject, detail);
+    if let Some(event) = event {
+        finding.detail = format!("{}; {}", finding.detail, told(event, support::age_s(evidence, event.last)));
+        finding = finding.cite(&metric.plan.events, "items[].reason", &event.reason, "no warning");
+    }
     // The value of an earlier time may still stand there; then the condition alone proves that nothing is read now.
     let (path, value, expected) = match said {
         Some(condition) => {
             let path = format!("items[{}].status.conditions[{}]", live.name, condition.kind);
             (path, condition.reason.as_str(), "True")
         }
-        None => (format!("items[{}].status.currentMetrics[{}]", live.name, metric.index), "empty", "a value"),
+        None => (format!("items[{}].status.currentMetrics[{index}]", live.name), "empty", "a value"),
     };
     Ok(fail(finding.cite(&evidence.gate.live, path, value, expected)))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::evidence::{Condition, HpaTarget, MetricAnswer, Obs};
+    use crate::plan::testing::{cpu, forbidden, hpa, online, seen};
+
+    /// An autoscaler of the cluster with two metrics, of which the controller has read the first.
+    fn evidence(events: Obs<Vec<HpaEvent>>) -> Evidence {
+        let queue = json!({"type": "External", "external": {
+            "metric": {"name": "queue"}, "target": {"type": "Value", "value": "1"},
+        }});
+        let mut evidence = online(&[hpa("web", json!([cpu(80), queue]))]);
+        evidence.gate.live = seen(Need::Hpas, ());
+        let plan = &mut evidence.gate.plans[0];
+        plan.live = Some(Hpa {
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+            created: evidence.taken_at.saturating_sub(2.hours()).expect("a time"),
+            target: ("apps/v1".to_owned(), "Deployment".to_owned(), "web".to_owned()),
+            metrics: Vec::new(),
+            spec: plan.spec.clone(),
+            filled: vec![true, false],
+            conditions: vec![Condition {
+                kind: "ScalingActive".to_owned(),
+                status: "True".to_owned(),
+                reason: "ValidMetricFound".to_owned(),
+                message: String::new(),
+                since: None,
+            }],
+            scale: seen(Need::HpaTarget, Some(HpaTarget { replicas: 1, selector: "app=web".to_owned() })),
+            pods: seen(Need::HpaPods, Vec::new()),
+        });
+        plan.events = events;
+        evidence
+    }
+
+    fn event(reason: &str, message: &str, age_s: i64) -> HpaEvent {
+        let now = online(&[]).taken_at;
+        let last = now.saturating_sub(age_s.seconds()).expect("a time");
+        HpaEvent { reason: reason.to_owned(), message: message.to_owned(), count: 3, last }
+    }
+
+    /// What is said of the two metrics.
+    fn said(evidence: &Evidence) -> Vec<String> {
+        let results = CHECK.run(evidence).results.into_iter().filter(|(subject, _)| subject.kind == "Metric");
+        results.map(|(_, outcome)| crate::plan::testing::words(&outcome)).collect()
+    }
+
+    #[test]
+    fn an_event_tells_why_one_metric_of_several_is_not_read() {
+        let own = event("FailedGetExternalMetric", "unable to get external metric shop/queue", 40);
+        let other = event("FailedGetResourceMetric", "failed to get cpu utilization", 10);
+        let evidence = evidence(seen(Need::Events, vec![other, own]));
+        let words = "the HPA controller has not read it; its last event about it: FailedGetExternalMetric: unable to get \
+                     external metric shop/queue";
+        assert_eq!(said(&evidence), ["pass", words]);
+    }
+
+    #[test]
+    fn an_old_event_is_told_as_old() {
+        let old = event("FailedGetExternalMetric", "no queue", 2_500);
+        let evidence = evidence(seen(Need::Events, vec![old]));
+        let words = "the HPA controller has not read it; its last event about it is 41 minutes old, and things may have \
+                     changed since: FailedGetExternalMetric: no queue";
+        assert_eq!(said(&evidence), ["pass", words]);
+    }
+
+    #[test]
+    fn without_an_event_of_it_the_finding_stays() {
+        let other = event("FailedGetExternalMetric", "unable to get external metric shop/depth", 40);
+        for events in
+            [seen(Need::Events, vec![other]), seen(Need::Events, Vec::new()), forbidden(Need::Events)]
+        {
+            assert_eq!(said(&evidence(events)), ["pass", "the HPA controller has not read it"]);
+        }
+        let mut whole = evidence(seen(Need::Events, vec![event("FailedGetScale", "no scale", 20)]));
+        let live = whole.gate.plans[0].live.as_mut().expect("it is there");
+        (live.filled, live.conditions) = (Vec::new(), Vec::new());
+        let words =
+            "the HPA controller has not looked at it; its last event about it: FailedGetScale: no scale";
+        assert_eq!(said(&whole), [words, words]);
+    }
+
+    #[test]
+    fn the_order_of_metrics_does_not_matter() {
+        let mut turned = evidence(seen(Need::Events, Vec::new()));
+        let live = turned.gate.plans[0].live.as_mut().expect("it is there");
+        live.spec.metrics.reverse();
+        assert_eq!(said(&turned), ["the HPA controller has not read it", "pass"]);
+        // Of other metrics nothing is known by their places.
+        let live = turned.gate.plans[0].live.as_mut().expect("it is there");
+        live.spec.metrics[0].source = crate::plan::MetricRef::Resource { name: "memory".to_owned() };
+        turned.gate.plans[0].scale = forbidden(Need::HpaTarget);
+        assert!(said(&turned).iter().all(|words| words.starts_with("open: ")), "{:?}", said(&turned));
+    }
+
+    /// What is said of a workload that is not there yet, by the ages of the metrics of nodes.
+    fn of_nodes(ages_s: &[i64]) -> String {
+        let mut evidence = online(&[hpa("web", json!([cpu(80)]))]);
+        let now = evidence.taken_at;
+        let metric = |age_s: &i64| NodeMetric {
+            node: format!("node{age_s}"),
+            timestamp: now.saturating_sub(age_s.seconds()).expect("a time"),
+            window_s: 10,
+        };
+        evidence.metrics.nodes = seen(Need::NodeMetrics, ages_s.iter().map(metric).collect());
+        let answer = MetricAnswer { status: 200, message: String::new(), items: Vec::new() };
+        evidence.gate.plans[0].metrics[0].answer = seen(Need::PodMetrics, answer);
+        said(&evidence).remove(0)
+    }
+
+    #[test]
+    fn metrics_of_nodes_that_are_old_promise_nothing() {
+        assert_eq!(of_nodes(&[20]), "pass");
+        assert_eq!(of_nodes(&[4_000, 170]), "pass");
+        assert_eq!(of_nodes(&[4_000, 900]), "the youngest metrics of any node are 900 s old");
+        assert_eq!(of_nodes(&[]), "the Metrics API has nothing about any node");
+    }
 }

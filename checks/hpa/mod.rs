@@ -27,7 +27,9 @@ pub(crate) mod hpa_target_at_zero;
 pub(crate) mod hpa_target_missing;
 pub(crate) mod hpa_target_not_scalable;
 pub(crate) mod hpa_target_shared;
+pub(crate) mod hpa_target_type_ignored;
 mod injectors;
+pub(crate) mod manifest_refused_by_server;
 pub(crate) mod manifest_unreadable;
 pub(crate) mod scaledobject_cannot_scale;
 

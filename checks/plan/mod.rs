@@ -7,6 +7,7 @@ mod labels;
 mod limits;
 pub(crate) mod nearest;
 mod quantity;
+pub mod rbac;
 pub(crate) mod requests;
 pub(crate) mod rivals;
 pub(crate) mod selection;

@@ -195,6 +195,7 @@ fn plan(index: usize, document: &Document) -> Plan {
         name: document.name.clone(),
         document: Some(index),
         live: None,
+        events: Obs::unseen(Need::Events, [], unasked()),
         scale_permitted: Obs::unseen(Need::ControllerAccess, [], unasked()),
         target: Obs::unseen(Need::Kinds, [], unasked()),
         scale: Obs::unseen(Need::HpaTarget, [], unasked()),

@@ -1,5 +1,6 @@
 //! What the checks of policies share: what is known of the cluster's network, and what a verdict comes to.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::{Direction, Other, Verdict, Way, judge};
@@ -123,7 +124,8 @@ pub(crate) fn apply(evidence: &Evidence, name: &str, body: &str) -> Option<Step>
     let selector = service.map(|service| &service.selector).filter(|selector| !selector.is_empty());
     let mut labels = String::new();
     for (key, value) in selector.unwrap_or(&pod.labels) {
-        labels.push_str(&format!("      {key}: {}\n", quoted(value)));
+        // Quoted, so that `true` and `1` stay text. Writing to a String cannot fail.
+        let _ = writeln!(labels, "      {key}: \"{value}\"");
     }
     let namespace = &pod.namespace;
     let script = format!(
@@ -134,9 +136,4 @@ pub(crate) fn apply(evidence: &Evidence, name: &str, body: &str) -> Option<Step>
         Step::run("workstation", script)
             .verify(format!("kubectl -n {namespace} describe networkpolicy {name}")),
     )
-}
-
-/// A label's value in YAML: quoted, so that `true` and `1` stay text.
-fn quoted(value: &str) -> String {
-    format!("\"{value}\"")
 }

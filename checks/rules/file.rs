@@ -43,7 +43,7 @@ pub(super) struct Rule {
     pub(super) hop: Option<Hop>,
     /// `fault` for what is broken (the default), `hazard` for what works and is dangerous.
     pub(super) class: Option<Class>,
-    /// When the rule applies; always when it is not given.
+    /// When the rule applies; in `check` and `before-install` when it is not given.
     #[cfg_attr(test, schemars(with = "Option<Vec<Mode>>"))]
     pub(super) modes: Option<Spanned<Vec<Mode>>>,
     /// What the rule looks at one by one; the cluster as a whole when it is not given.
@@ -110,6 +110,7 @@ pub(super) enum Class {
 pub(super) enum Mode {
     Check,
     BeforeInstall,
+    Gate,
 }
 
 /// What a rule looks at one by one.
@@ -123,6 +124,7 @@ pub(super) enum Each {
     Endpoints,
     Hpas,
     AnonymousBindings,
+    Plans,
 }
 
 #[derive(Debug, Deserialize)]

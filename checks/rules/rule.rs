@@ -11,7 +11,7 @@ use super::page;
 use super::problem::Problem;
 use super::schema::{Field, Object, Shape};
 use super::types::Type;
-use super::view::{BACKEND, EVIDENCE, FRONT_PROXY};
+use super::view::{BACKEND, EVIDENCE, FRONT_PROXY, GATE};
 use crate::check::{Audience, Check, Finding, Hop, Kind, Question, Remedy, Severity, Step, no_remedies};
 use crate::diagnosis::CheckRef;
 use crate::evidence::{Mode, Need};
@@ -22,7 +22,9 @@ use crate::support::word;
 const MOST_SUBJECTS: usize = 20;
 const LONGEST_TITLE: usize = 200;
 const LONGEST_PAGE: usize = 20_000;
+/// Where a rule applies that does not say so. A gate looks at little of the cluster, so it has to be named.
 const MODES: &[Mode] = &[Mode::Installed, Mode::BeforeInstall];
+const ALL_MODES: &[Mode] = &[Mode::Installed, Mode::BeforeInstall, Mode::Gate];
 
 /// A rule that is ready to look.
 #[derive(Clone)]
@@ -98,10 +100,15 @@ impl Each {
             Self::AnonymousBindings => {
                 (Some("front_proxy"), FRONT_PROXY.field("anonymous_bindings"), "binding", "Binding")
             }
+            Self::Plans => (Some("gate"), GATE.field("plans"), "plan", "HorizontalPodAutoscaler"),
         };
         let field = field?;
-        let Shape::Seen(need, Shape::List(Shape::Object(object))) = &field.shape else { return None };
-        Some(List { above, field, variable, kind, object, need: *need })
+        let (need, object) = match &field.shape {
+            Shape::Seen(need, Shape::List(Shape::Object(object))) => (*need, *object),
+            Shape::List(Shape::Object(object)) => (Need::Manifests, *object),
+            _ => return None,
+        };
+        Some(List { above, field, variable, kind, object, need })
     }
 
     fn hop(self) -> Hop {
@@ -110,7 +117,7 @@ impl Each {
             Self::Nodes => Hop::Kubelet,
             Self::Pods => Hop::Workload,
             Self::Endpoints => Hop::Service,
-            Self::Hpas => Hop::Hpa,
+            Self::Hpas | Self::Plans => Hop::Hpa,
             Self::AnonymousBindings => Hop::Authorization,
         }
     }
@@ -269,10 +276,11 @@ fn check(rule: &file::Rule, each: Each, needs: &BTreeSet<Need>) -> Check {
             let chosen = |mode: &&Mode| match mode {
                 Mode::Installed => modes.value.contains(&file::Mode::Check),
                 Mode::BeforeInstall => modes.value.contains(&file::Mode::BeforeInstall),
-                // What a gate sees, and what a machine is, is not in the view of rules yet.
-                Mode::Gate | Mode::Host => false,
+                Mode::Gate => modes.value.contains(&file::Mode::Gate),
+                // What a machine is, is not in the view of rules yet.
+                Mode::Host => false,
             };
-            MODES.iter().filter(chosen).copied().collect::<Vec<_>>().leak()
+            ALL_MODES.iter().filter(chosen).copied().collect::<Vec<_>>().leak()
         }
     };
     let deciding = rule.deciding.unwrap_or(severity == Severity::Error);

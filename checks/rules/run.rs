@@ -10,7 +10,7 @@ use super::schema::Shape;
 use super::value::{Data, Stop, Value, read};
 use super::view::EVIDENCE;
 use crate::check::{Certainty, Citation, Finding, Outcome, Subject, Undecided};
-use crate::evidence::{Evidence, Need, Why};
+use crate::evidence::{Evidence, Mode, Need, Place, Why};
 
 /// How many steps one rule may take over all its subjects: 400 for each of 5,000 nodes.
 pub(super) const STEPS: u64 = 2_000_000;
@@ -33,7 +33,14 @@ impl View {
     /// The view of some evidence; nothing when it cannot be written down, which no evidence is known to do.
     #[must_use]
     pub fn new(evidence: &Evidence) -> Self {
-        Self::of_json(serde_json::to_value(evidence).unwrap_or(Json::Null))
+        let mut json = serde_json::to_value(evidence).unwrap_or(Json::Null);
+        // Nobody was asked about manifests, and none of them is not the same as that.
+        if evidence.mode != Mode::Gate
+            && let Some(gate) = json.get_mut("gate")
+        {
+            *gate = Json::Null;
+        }
+        Self::of_json(json)
     }
 
     /// The view of an excerpt.
@@ -103,9 +110,9 @@ impl Rule {
         evidence: Data<'e>,
         steps: &mut u64,
     ) -> Option<Outcome> {
-        let from = match &item {
-            Some(Value::Data(data)) => data.from,
-            _ => None,
+        let (from, place) = match &item {
+            Some(Value::Data(data)) => (data.from, place(evidence.json, data.json)),
+            _ => (None, None),
         };
         let mut evaluator = Evaluator::new(evidence, item, steps);
         if let Some((when, text)) = &self.when {
@@ -134,10 +141,18 @@ impl Rule {
         if proofs.is_empty() {
             proofs.push(Proof { request: from, path: "name".to_owned(), value: subject.name.clone() });
         }
+        let mut citations: Vec<Citation> = proofs.into_iter().map(|proof| self.citation(proof)).collect();
+        citations.extend(place.map(|place| Citation {
+            request: None,
+            path: "metadata.name".to_owned(),
+            value: subject.name.clone(),
+            expected: self.expected.clone(),
+            place: Some(place),
+        }));
         Some(Outcome::Fail(Box::new(Finding {
             subject: subject.clone(),
             detail: flat(&detail).chars().take(LONGEST_DETAIL).collect(),
-            citations: proofs.into_iter().map(|proof| self.citation(proof)).collect(),
+            citations,
             certainty: Certainty::Certain,
             candidates: Vec::new(),
             decide: None,
@@ -195,6 +210,17 @@ fn subject(list: &List, json: &Json) -> Subject {
         kind if field("namespace").is_empty() => Subject::cluster_scoped(kind, field("name")),
         kind => Subject::namespaced(kind, field("namespace"), field("name")),
     }
+}
+
+/// Where the manifest of an item stands, if it has one.
+fn place(evidence: &Json, item: &Json) -> Option<Place> {
+    let document = evidence.pointer("/gate/manifests/documents")?.get(index(item.get("document")?)?)?;
+    let name = document.get("places").and_then(|places| places.get("/metadata/name"));
+    serde_json::from_value(name.or_else(|| document.get("place"))?.clone()).ok()
+}
+
+fn index(json: &Json) -> Option<usize> {
+    usize::try_from(json.as_u64()?).ok()
 }
 
 /// On one line.

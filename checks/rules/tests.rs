@@ -78,6 +78,7 @@ fn nodes() -> Json {
     })
 }
 
+mod gate;
 mod language;
 mod load;
 mod monsters;

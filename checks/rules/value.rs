@@ -194,7 +194,8 @@ pub(super) fn read<'e>(json: &'e Json, shape: &'static Shape, from: Option<Reque
         Shape::Seen(need, inner) => match (json.get("need"), json.get("look")) {
             (Some(_), Some(look)) => match look.get("seen") {
                 Some(seen) => read(seen, inner, last_request(json).or(from)),
-                None => Err(Stop::Unseen(Undecided { need: *need, why: why(look) })),
+                // Which API serves a metric is known by its type alone.
+                None => Err(Stop::Unseen(Undecided { need: stated(json).unwrap_or(*need), why: why(look) })),
             },
             _ => read(json, inner, from),
         },
@@ -219,6 +220,11 @@ pub(super) fn read<'e>(json: &'e Json, shape: &'static Shape, from: Option<Reque
             Ok(Value::Data(Data { json, shape, from }))
         }
     }
+}
+
+/// The kind of observation, as the evidence says it.
+fn stated(json: &Json) -> Option<Need> {
+    serde_json::from_value(json.get("need")?.clone()).ok()
 }
 
 fn last_request(json: &Json) -> Option<RequestId> {

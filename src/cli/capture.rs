@@ -6,11 +6,13 @@ use clap::Args;
 
 use super::Global;
 use super::check::{Scope, runtime};
+use super::environment::Defaults;
 use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::look::{arguments, gather};
 use super::observe::connected;
 use super::{bug, files};
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::source::Recording;
 use crate::ui::Ui;
@@ -46,7 +48,7 @@ pub(super) fn run(args: &CaptureArgs, global: &Global, ui: Ui) -> Exit {
 
 async fn record(args: &CaptureArgs, global: &Global, ui: Ui) -> Result<(Recording, bool), Failure> {
     let stop = Interrupt::listen().await;
-    let options = args.scope.options(args.before_install);
+    let options = args.scope.options(args.before_install, &Defaults::read(&Config::default())?);
     let source = connected(global, &stop, ui).await?;
     let (source, _, interrupted) = gather(source, &options, &stop, ui).await?;
     Ok((source.recording(arguments(&options)), interrupted))

@@ -7,6 +7,7 @@ use checks::evidence::Mode;
 use clap::{Args, ValueEnum};
 
 use super::Global;
+use super::environment::{self, Defaults};
 use super::failure::{Failure, Kind};
 use super::look::Seen;
 use super::observe::{self, Wanted};
@@ -132,10 +133,11 @@ impl Judgement {
 /// What to look at.
 #[derive(Debug, Args)]
 pub(super) struct Scope {
-    /// Look at the autoscalers of this namespace alone
+    /// Look at the autoscalers of this namespace alone; `METRICS_PREFLIGHT_NAMESPACE` stands in for it
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// Whether to dial the kubelets from here, for their certificates; auto gives up early when none answers
+    /// Whether to dial the kubelets from here, for their certificates; auto gives up early when none answers;
+    /// `METRICS_PREFLIGHT_KUBELETS` stands in for it
     #[arg(long, value_name = "WHEN")]
     kubelets: Option<Kubelets>,
     /// Look at every node in full, not only at the suspect ones and a sample
@@ -150,15 +152,11 @@ impl Scope {
     }
 
     /// The options of a look at a live cluster.
-    pub(super) fn options(&self, before_install: bool) -> CollectOptions {
+    pub(super) fn options(&self, before_install: bool, defaults: &Defaults) -> CollectOptions {
         CollectOptions {
             mode: if before_install { Mode::BeforeInstall } else { Mode::Installed },
-            namespace: self.namespace.clone(),
-            kubelets: match self.kubelets {
-                None | Some(Kubelets::Auto) => KubeletLook::Auto,
-                Some(Kubelets::Always) => KubeletLook::Always,
-                Some(Kubelets::Never) => KubeletLook::Never,
-            },
+            namespace: self.namespace.clone().or_else(|| defaults.namespace.clone()),
+            kubelets: (self.kubelets.map(KubeletLook::from)).or(defaults.kubelets).unwrap_or_default(),
             all_nodes: self.all_nodes,
             gate: None,
             hosts: Vec::new(),
@@ -168,10 +166,20 @@ impl Scope {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kubelets {
+pub(super) enum Kubelets {
     Auto,
     Always,
     Never,
+}
+
+impl From<Kubelets> for KubeletLook {
+    fn from(kubelets: Kubelets) -> Self {
+        match kubelets {
+            Kubelets::Auto => Self::Auto,
+            Kubelets::Always => Self::Always,
+            Kubelets::Never => Self::Never,
+        }
+    }
 }
 
 pub(super) fn run(args: &CheckArgs, global: &Global, ui: Ui) -> Exit {
@@ -192,7 +200,11 @@ pub(super) fn refused(args: &[String], failure: &Failure) {
     let wanted: Vec<Output> =
         output::values(args, "--output", Some("-o")).filter_map(|value| Output::parse(value).ok()).collect();
     let path = |name| output::values(args, name, None).next().map(Path::new);
-    let others = ["--replay", "--record", "--config", "--baseline"].map(|name| (name, path(name)));
+    let config = environment::config();
+    let others = ["--replay", "--record", "--config", "--baseline"].map(|name| match name {
+        "--config" => (name, path(name).or(config.as_deref())),
+        name => (name, path(name)),
+    });
     let has = |word: &str| args.iter().any(|arg| arg == word);
     let mode = match () {
         () if has("gate") => Mode::Gate,
@@ -248,12 +260,7 @@ async fn seen(args: &CheckArgs, global: &Global, settings: &Settings, ui: Ui) ->
         with,
     };
     let Some(path) = &args.replay else {
-        let mut options = args.scope.options(args.before_install);
-        let config = &settings.config;
-        options.namespace = options.namespace.or_else(|| config.namespace.clone());
-        if let (None, Some(kubelets)) = (args.scope.kubelets, config.kubelets) {
-            options.kubelets = kubelets;
-        }
+        let options = args.scope.options(args.before_install, &settings.defaults);
         return observe::live(&wanted(options), global, ui).await;
     };
     let (source, header) = open::recording(path)?;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use checks::evidence::{Manifests, Mode};
-use checks::rules::Rules;
 use clap::Args;
 use jiff::Timestamp;
 
@@ -13,6 +12,7 @@ use super::check::{Judgement, runtime};
 use super::failure::{Failure, Kind};
 use super::look::Seen;
 use super::observe::{self, Wanted};
+use super::rules::RuleArgs;
 use super::settings::Settings;
 use super::with::With;
 use super::{Global, duration, look, open};
@@ -26,7 +26,9 @@ use crate::ui::Ui;
 ///
 /// Reads manifests as they are applied (the output of `kustomize build` and `helm template` too), and decides for
 /// every HorizontalPodAutoscaler among them, metric by metric, whether the HPA controller will read it on this cluster.
-/// Nothing is created, not even as a dry run. What only running pods can show is listed as deferred.
+/// Nothing is created, and without --server-dry-run not even as a dry run. What only running pods can show is listed as
+/// deferred.
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct GateArgs {
@@ -39,10 +41,15 @@ pub(super) struct GateArgs {
     /// Ask no cluster: decide what the manifests alone can prove
     #[arg(long)]
     offline: bool,
-    /// Where manifests go that name no namespace, and with --live the only namespace to look at
+    /// Also ask the API server whether it would take the manifests: a dry run of each, which changes nothing
+    #[arg(long)]
+    server_dry_run: bool,
+    /// Where manifests go that name no namespace, and with --live the only namespace to look at;
+    /// `METRICS_PREFLIGHT_NAMESPACE` stands in for it
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// The version of Kubernetes that the manifests are for, such as 1.34, instead of the cluster's own
+    /// The version of Kubernetes that the manifests are for, such as 1.34, instead of the cluster's own;
+    /// `METRICS_PREFLIGHT_TARGET_VERSION` stands in for it
     #[arg(long, value_name = "VERSION", value_parser = minor)]
     target_version: Option<u32>,
     /// Fail when there is no autoscaler to judge
@@ -56,6 +63,8 @@ pub(super) struct GateArgs {
     replay: Option<PathBuf>,
     #[command(flatten)]
     judgement: Judgement,
+    #[command(flatten)]
+    rules: RuleArgs,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -122,7 +131,12 @@ fn refuse_contradictions(args: &GateArgs, global: &Global) -> Result<(), Failure
         None => Ok(()),
     };
     if args.offline {
-        without("--offline", &[("--live", args.live), ("--replay", args.replay.is_some())])?;
+        let others = [
+            ("--live", args.live),
+            ("--replay", args.replay.is_some()),
+            ("--server-dry-run", args.server_dry_run),
+        ];
+        without("--offline", &others)?;
         without("--offline", &cluster)?;
     }
     if args.replay.is_some() {
@@ -156,7 +170,12 @@ async fn seen(
     settings: &Settings,
     ui: Ui,
 ) -> Result<Seen, Failure> {
-    let namespace = args.namespace.clone().or_else(|| settings.config.namespace.clone());
+    let namespace = args.namespace.clone().or_else(|| settings.defaults.namespace.clone());
+    let rules = args.rules.load_with(&settings.config.rules)?;
+    let is_asked = |rule: &checks::rules::Rule| rule.check().0.modes.contains(&Mode::Gate);
+    if !rules.list.is_empty() && !rules.list.iter().any(is_asked) {
+        ui.note("none of the rules is for a gate; a rule that is says `modes: [gate]`");
+    }
     let options = CollectOptions {
         mode: Mode::Gate,
         namespace: namespace.clone(),
@@ -169,13 +188,14 @@ async fn seen(
             namespace,
             live: args.live,
             offline: args.offline,
-            target_minor: args.target_version.or(settings.config.target_minor),
+            dry_run: args.server_dry_run,
+            target_minor: args.target_version.or(settings.defaults.target_minor),
         }),
     };
     let wanted = Wanted {
         options,
         policy: settings.policy,
-        rules: Rules::default(),
+        rules,
         waivers: settings.config.waivers.clone(),
         baseline: settings.baseline.clone(),
         allow_undecided: settings.allow_undecided,

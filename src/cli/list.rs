@@ -1,5 +1,6 @@
 //! `list`: all checks.
 
+use checks::diagnosis::{EXPIRED, UNUSED};
 use clap::{Args, ValueEnum};
 
 use super::failure::{Failure, no_output};
@@ -35,7 +36,9 @@ pub(super) fn run(args: &ListArgs, ui: Ui) -> Exit {
 }
 
 fn print(args: &ListArgs, ui: Ui) -> Result<(), Failure> {
-    let checks = args.rules.checks()?;
+    let mut checks = args.rules.checks()?;
+    // They are of no link of the chain, and found wherever there are waivers.
+    checks.extend([EXPIRED, UNUSED]);
     let written = match args.output {
         Format::Table => ui.out(&clean(&catalogue::table(&checks))),
         Format::Json => Ui::out_bytes(catalogue::json(&checks).as_bytes()),

@@ -6,6 +6,7 @@ mod capture;
 mod check;
 mod confirm;
 mod duration;
+mod environment;
 mod explain;
 mod failure;
 mod files;

@@ -8,6 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::check::{Judgement, Scope, runtime};
+use super::environment::Defaults;
 use super::failure::{Failure, Kind};
 use super::interrupt::Interrupt;
 use super::look::{Seen, gather};
@@ -17,6 +18,7 @@ use super::settings::Settings;
 use super::with::WithArgs;
 use super::{Global, bug, duration};
 use crate::collect::{KubeletLook, ProbeLook};
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::probe::carry::{self, Done};
 use crate::probe::cleanup::{self, Leftovers};
@@ -122,12 +124,8 @@ async fn seen(args: &ProbeArgs, global: &Global, settings: &Settings, ui: Ui) ->
     let rules = args.rules.load_with(&settings.config.rules)?;
     let mut with = args.with.load()?;
     let stop = Interrupt::patient().await;
-    let scope =
-        Scope::of(args.scope.namespace.clone().or_else(|| settings.config.namespace.clone()), args.all_nodes);
-    let mut options = scope.options(args.before_install);
-    if let Some(kubelets) = settings.config.kubelets {
-        options.kubelets = kubelets;
-    }
+    let scope = Scope::of(args.scope.namespace.clone(), args.all_nodes);
+    let options = scope.options(args.before_install, &settings.defaults);
     let (source, plan) = planned(args, global, &stop, ui).await?;
     let (looks, observations) = probed(args, global, &source, plan, &stop, ui).await?;
     with.add_probes(looks, observations);
@@ -152,7 +150,8 @@ async fn planned(
     ui: Ui,
 ) -> Result<(Source, Plan), Failure> {
     let source = connected(global, stop, ui).await?;
-    let mut options = Scope::of(None, false).options(args.before_install);
+    let mut options =
+        Scope::of(None, false).options(args.before_install, &Defaults::read(&Config::default())?);
     // The plan needs no kubelet; the look that follows dials them.
     options.kubelets = KubeletLook::Never;
     let (source, evidence, interrupted) = gather(source, &options, stop, ui).await?;

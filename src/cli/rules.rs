@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use checks::check::Check;
+use checks::evidence::Mode;
 use checks::rules::{Case, Given, Rules, View, Word};
 use clap::{Args, Subcommand};
 
@@ -52,7 +53,7 @@ fn load(paths: &[PathBuf]) -> Result<Rules, Failure> {
     })
 }
 
-/// Work with rules of one's own, which `check --rules` runs
+/// Work with rules of one's own, which `check --rules` and `gate --rules` run
 #[derive(Debug, Args)]
 pub(super) struct RulesArgs {
     #[command(subcommand)]
@@ -141,5 +142,12 @@ fn view(case: &Case, args: &TestArgs) -> Result<View, Failure> {
     })?;
     let (source, header) = open::recording(&path)?;
     let options = look::recorded(&header)?;
+    if options.mode == Mode::Gate {
+        return Err(Failure::new(
+            Kind::Input,
+            format!("{name} was made by `gate`, and needs its manifests too"),
+        )
+        .hint("Write the evidence of the case as an excerpt."));
+    }
     Ok(View::new(&runtime()?.block_on(collect(&source, &options))))
 }

@@ -7,6 +7,7 @@ use checks::diagnosis::Policy;
 use clap::{Args, ValueEnum};
 
 use super::baseline::{self, Baseline};
+use super::environment::{self, Defaults};
 use super::failure::{Failure, Kind};
 use crate::config::{self, Config};
 use crate::ui::Ui;
@@ -41,7 +42,8 @@ pub(super) struct SettingArgs {
         hide_possible_values = true
     )]
     allow_undecided: Option<bool>,
-    /// The configuration file, instead of `metrics-preflight.yaml` in the current directory
+    /// The configuration file, instead of `metrics-preflight.yaml` in the current directory;
+    /// `METRICS_PREFLIGHT_CONFIG` stands in for it
     #[arg(long, value_name = "FILE", conflicts_with = "no_config")]
     config: Option<PathBuf>,
     /// Read no configuration file
@@ -69,6 +71,8 @@ pub(super) struct Settings {
     pub(super) allow_undecided: bool,
     /// The configuration file, for what has no flag here.
     pub(super) config: Config,
+    /// What holds where no flag of the command says otherwise.
+    pub(super) defaults: Defaults,
     /// What was known before.
     pub(super) baseline: Option<Baseline>,
 }
@@ -76,7 +80,8 @@ pub(super) struct Settings {
 impl SettingArgs {
     /// The configuration file that will be read.
     pub(super) fn file(&self) -> Option<PathBuf> {
-        if self.no_config { None } else { config::find(self.config.as_deref()) }
+        let named = self.config.clone().or_else(environment::config);
+        if self.no_config { None } else { config::find(named.as_deref()) }
     }
 
     /// Reads the file, and puts flags and environment before it. What the file sets is told.
@@ -100,7 +105,8 @@ impl SettingArgs {
         };
         let allow_undecided = self.allow_undecided.or(config.allow_undecided).unwrap_or(false);
         let baseline = self.baseline.as_deref().map(|path| baseline::read(path, mode)).transpose()?;
-        Ok(Settings { policy, allow_undecided, config, baseline })
+        let defaults = Defaults::read(&config)?;
+        Ok(Settings { policy, allow_undecided, config, defaults, baseline })
     }
 }
 

@@ -47,9 +47,10 @@ pub struct CollectOptions {
 }
 
 /// Whether kubelets are dialled from where the program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KubeletLook {
     /// Dial them, and stop early where none of the first answers.
+    #[default]
     Auto,
     /// Dial every one of them.
     Always,

@@ -1,14 +1,15 @@
 //! NetworkPolicies, and the kube-apiservers that they have to let through: asked for where a symptom asks for them.
 
 use checks::evidence::{
-    ApiServer, ApiService, Backend, Condition, Metrics, Need, NetworkPolicy, Node, Obs, Peer, PolicyPort,
-    PolicyRule, Why,
+    Answer, ApiServer, ApiService, Backend, Condition, Look, Metrics, Need, NetworkPolicy, Node, Obs, Peer,
+    PolicyPort, PolicyRule, Why,
 };
 use serde_json::Value;
 
-use super::ask::Asker;
+use super::ask::{self, Asker};
 use super::json;
-use crate::source::segment;
+use crate::source::guard::INSTANCE_PATHS;
+use crate::source::{FailureKind, Host, Outcome, Request, segment};
 
 /// What was seen of them.
 pub(super) struct Policies {
@@ -49,7 +50,7 @@ pub(super) async fn collect(
     }
     Policies {
         policies: policies.map(Need::NetworkPolicies, |list| list.into_iter().flatten().collect()),
-        api_servers: api_servers(asker).await,
+        api_servers: asked(asker, api_servers(asker).await).await,
     }
 }
 
@@ -76,6 +77,52 @@ async fn api_servers(asker: &Asker<'_>) -> Obs<Vec<ApiServer>> {
         all.dedup_by(|one, other| one.address == other.address && one.port == other.port);
         all
     })
+}
+
+/// So many kube-apiservers are asked; control planes have three, or five.
+const MAX_ASKED: usize = 7;
+
+/// Asks each kube-apiserver of several whether it reaches metrics-server. One that stands alone has answered already.
+async fn asked(asker: &Asker<'_>, mut servers: Obs<Vec<ApiServer>>) -> Obs<Vec<ApiServer>> {
+    let Look::Seen(list) = &mut servers.look else { return servers };
+    if list.len() < 2 {
+        return servers;
+    }
+    let [version, discovery] = INSTANCE_PATHS;
+    let request = |server: &ApiServer, path: &str| {
+        let address: Host = server.address.parse().ok()?;
+        Some(Request::api_server(address, u16::try_from(server.port).ok()?, path))
+    };
+    let first: Vec<Request> =
+        list.iter().take(MAX_ASKED).filter_map(|server| request(server, version)).collect();
+    asker.all(first).await;
+    for server in list.iter_mut().skip(MAX_ASKED) {
+        server.discovery = Obs::unseen(Need::ApiServers, [], Why::NotSampled);
+    }
+    let second: Vec<Request> =
+        list.iter().take(MAX_ASKED).filter_map(|server| request(server, discovery)).collect();
+    asker.all(second).await;
+    for server in list.iter_mut().take(MAX_ASKED) {
+        let (Some(first), Some(second)) = (request(server, version), request(server, discovery)) else {
+            continue;
+        };
+        let alive = asker.ask(first).await;
+        if alive.status().is_none() {
+            let why = ask::why(&alive.observation, "get", "/version");
+            server.discovery = Obs::unseen(Need::ApiServers, [alive.id], why);
+            continue;
+        }
+        let answer = asker.ask(second).await;
+        let timed_out =
+            matches!(&answer.observation.outcome, Outcome::Failed { kind: FailureKind::TimedOut, .. });
+        server.discovery = if timed_out {
+            let message = "it answers for itself, and gave no answer to this in time".to_owned();
+            Obs::seen(Need::ApiServers, [answer.id], Answer { status: 0, message })
+        } else {
+            super::answer(&answer, Need::ApiServers)
+        };
+    }
+    servers
 }
 
 fn nothing(why: &Why) -> Policies {

@@ -28,7 +28,7 @@ pub(super) struct File {
     /// The version of Kubernetes that the manifests of a `gate` are for, in quotes, such as "1.34".
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(super) target_version: Option<Spanned<String>>,
-    /// Files of rules for `check`, and directories of them, in or below the directory of this file.
+    /// Files of rules, and directories of them, in or below the directory of this file.
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub(super) rules: Vec<Spanned<String>>,

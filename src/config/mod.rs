@@ -137,7 +137,7 @@ pub(crate) fn minor(text: &str) -> Option<u32> {
 }
 
 /// Whether a text can name a namespace.
-fn is_label(text: &str) -> bool {
+pub(crate) fn is_label(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let edge = |byte: Option<&u8>| byte.is_some_and(|byte| plain(*byte));
     let bytes = text.as_bytes();

@@ -1,8 +1,8 @@
 //! Recordings with a value or two exchanged: combinations that hold a trap, and that no scenario makes.
 
 use checks::evidence::{
-    AnonymousAccess, Csr, CsrState, Evidence, KubeletProbe, Look, Need, Obs, PodProbe, ProbeDial, Reach, ScrapeFailure,
-    Signature,
+    AnonymousAccess, Answer, ApiServer, Csr, CsrState, Evidence, KubeletProbe, Look, Need, Obs, PodProbe,
+    ProbeDial, Reach, ScrapeFailure, Signature,
 };
 
 /// What is made of one recording: the name of it, the words for the change, and the change.
@@ -42,6 +42,18 @@ const EDITS: &[Edit] = &[
             }
         }
     }),
+    ("network-policy-ingress.nodes", "with a second kube-apiserver that gets through", |evidence| {
+        let Look::Seen(servers) = &mut evidence.api_servers.look else { return };
+        let from = evidence.api_servers.from.clone();
+        let answer = |status: i64| {
+            let message = if status == 200 { String::new() } else { "service unavailable".to_owned() };
+            Obs::seen(Need::ApiServers, from.clone(), Answer { status, message })
+        };
+        servers[0].discovery = answer(503);
+        let mut second = ApiServer::unasked("172.30.0.99".to_owned(), 6443);
+        second.discovery = answer(200);
+        servers.push(second);
+    }),
     ("self-signed-all.nodes", "with kubelets that are dialled by name", |evidence| {
         let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
         for node in nodes {
@@ -58,23 +70,27 @@ const EDITS: &[Edit] = &[
     ("healthy-signed.nodes", "with a probe that reaches everything", |evidence| {
         probe(evidence, http(200, ""), |_| http(200, ""))
     }),
-    ("self-signed-all.nodes", "with names that no name server resolves, and a probe that says so", |evidence| {
-        probe(evidence, http(200, ""), |_| Reach::NameNotResolved);
-        let request = evidence.requests.len() - 1;
-        let dial = ProbeDial { address: "10.96.0.10:53".to_owned(), reach: Reach::TimedOut };
-        evidence.probes[0].dns = Obs::seen(Need::PodProbe, [request], Some(dial));
-        let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
-        for node in nodes {
-            let name = node.name.clone();
-            if let Look::Seen(Some((address, _))) = &mut node.dial.look {
-                address.clone_from(&name);
+    (
+        "self-signed-all.nodes",
+        "with names that no name server resolves, and a probe that says so",
+        |evidence| {
+            probe(evidence, http(200, ""), |_| Reach::NameNotResolved);
+            let request = evidence.requests.len() - 1;
+            let dial = ProbeDial { address: "10.96.0.10:53".to_owned(), reach: Reach::TimedOut };
+            evidence.probes[0].dns = Obs::seen(Need::PodProbe, [request], Some(dial));
+            let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
+            for node in nodes {
+                let name = node.name.clone();
+                if let Look::Seen(Some((address, _))) = &mut node.dial.look {
+                    address.clone_from(&name);
+                }
+                if let Look::Seen(Some(signal)) = &mut node.scrape_log.look {
+                    let failure = ScrapeFailure::NameNotResolved;
+                    signal.signature = Signature::ScrapeFailed { node: name.clone(), address: name, failure };
+                }
             }
-            if let Look::Seen(Some(signal)) = &mut node.scrape_log.look {
-                let failure = ScrapeFailure::NameNotResolved;
-                signal.signature = Signature::ScrapeFailed { node: name.clone(), address: name, failure };
-            }
-        }
-    }),
+        },
+    ),
     ("forward-drop.nodes", "with a probe that reaches its own node alone", |evidence| {
         probe(evidence, Reach::TimedOut, |is_own| if is_own { http(200, "") } else { Reach::TimedOut });
     }),

@@ -187,7 +187,7 @@ impl Case {
 
 /// Every recording, and what is made of some by editing.
 pub(super) static WORLD: LazyLock<Vec<Case>> = LazyLock::new(|| {
-    let mut paths: Vec<PathBuf> = ["tests/recordings", "tests/gate/recordings"]
+    let mut paths: Vec<PathBuf> = ["tests/recordings", "tests/gate/recordings", "tests/gate/warned"]
         .into_iter()
         .flat_map(|folder| std::fs::read_dir(root().join(folder)).expect("the recordings"))
         .map(|entry| entry.expect("an entry").path())
@@ -235,13 +235,13 @@ fn root() -> &'static Path {
 /// Reads a recording as `check --replay` does, and that of a gate with the manifest of its case.
 fn evidence(path: &Path, name: &str) -> Evidence {
     let recording = Recording::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let options = options(&recording.header, name);
+    let options = options(&recording.header, path, name);
     let source = Source::from(recording);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(collect(&source, &options))
 }
 
-fn options(header: &Header, name: &str) -> CollectOptions {
+fn options(header: &Header, recording: &Path, name: &str) -> CollectOptions {
     let argument = |name: &str| header.arguments.get(name).map(String::as_str);
     let namespace = argument("namespace").map(str::to_owned);
     let mode = match argument("mode") {
@@ -251,14 +251,20 @@ fn options(header: &Header, name: &str) -> CollectOptions {
     };
     let gate = || {
         let case = name.split('.').next().unwrap_or_default();
-        let path = root().join(format!("tests/gate/cases/{case}.yaml"));
+        // Some lie beside their manifest, which says how it was looked at.
+        let beside = recording.with_extension("yaml");
+        let path =
+            if beside.is_file() { beside } else { root().join(format!("tests/gate/cases/{case}.yaml")) };
+        let text = std::fs::read_to_string(&path).expect("the manifest of the case");
+        let said = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         let reading = manifest::read(&[path], std::io::empty()).expect("the manifest of the case");
         GateInput {
             manifests: reading.manifests,
             namespace: namespace.clone(),
             live: false,
             offline: false,
-            target_minor: None,
+            dry_run: said("# dry-run:").is_some(),
+            target_minor: said("# target:").and_then(crate::config::minor),
         }
     };
     CollectOptions {

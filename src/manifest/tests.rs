@@ -87,6 +87,12 @@ fn line_ends_marks_and_wide_letters_move_no_place() {
     assert_eq!(crlf.places, one(HPA).places);
     let marked = one(&format!("\u{feff}{HPA}"));
     assert_eq!(marked.places, one(HPA).places);
+    // A mark behind a comment has a column of its own, as it has in an editor.
+    let behind = one("# a file\n\u{feff}apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n");
+    assert_eq!(range(&behind.places["/apiVersion"]), (2, 14, 2, 16));
+    assert_eq!(range(&behind.places["/metadata/name"]), (4, 18, 4, 21));
+    let flow = one("# a file\n\u{feff}{apiVersion: v1, kind: Pod, metadata: {name: web}}\n");
+    assert_eq!(range(&flow.places["/metadata/name"]), (2, 47, 2, 50));
     let wide = one("apiVersion: v1\nkind: Pod\nmetadata: {annotations: {x: 名前}, name: web}\n");
     assert_eq!(range(&wide.places["/metadata/name"]), (3, 40, 3, 43));
 }

@@ -115,6 +115,7 @@ pub(super) fn read(text: &str, start: At, memory: &mut Memory) -> Trees {
     let mut builder = Builder {
         parser: Parser::new_from_str_with_options(text, options),
         start,
+        marked: marked(text),
         memory,
         anchors: HashMap::new(),
         trees: Trees::default(),
@@ -125,9 +126,22 @@ pub(super) fn read(text: &str, start: At, memory: &mut Memory) -> Trees {
     builder.trees
 }
 
+/// The line on which the contents begin, if a byte order mark stands before them: files were put behind one another, with
+/// a comment at the head of the later one. Within the contents a mark is a character like any other.
+fn marked(text: &str) -> Option<usize> {
+    let says_nothing = |line: &str| line.trim().is_empty() || line.starts_with(['#', '%']);
+    let bare = |line: &'_ str| line.strip_prefix('\u{feff}').is_some_and(|rest| !says_nothing(rest));
+    let mut lines = super::pieces::lines(text).enumerate();
+    let (index, line) =
+        lines.find(|(_, line)| !says_nothing(line.strip_prefix('\u{feff}').unwrap_or(line)))?;
+    bare(line).then_some(index + 1)
+}
+
 struct Builder<'t, 'm> {
     parser: Parser<'t, StrInput<'t>>,
     start: At,
+    /// The line, from 1, whose byte order mark the parser takes for none of its columns.
+    marked: Option<usize>,
     memory: &'m mut Memory,
     anchors: HashMap<usize, Rc<Node>>,
     trees: Trees,
@@ -151,6 +165,7 @@ impl<'t> Builder<'t, '_> {
 
     fn at(&self, marker: Marker) -> At {
         let first = if marker.line() <= 1 { self.start.column } else { 1 };
+        let first = first + usize::from(self.marked == Some(marker.line()));
         At { line: self.start.line + marker.line().saturating_sub(1), column: first + marker.col() }
     }
 

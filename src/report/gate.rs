@@ -20,6 +20,8 @@ pub(super) struct Scope {
     pub(super) deferred: usize,
     /// Whether all that is wrong are files that cannot be read.
     pub(super) only_files: bool,
+    /// Whether all that is wrong is what rules of the user demand.
+    pub(super) only_rules: bool,
 }
 
 impl Scope {
@@ -35,6 +37,7 @@ impl Scope {
             autoscalers: report.diagnosis.autoscalers.len(),
             deferred: metrics.filter(|metric| metric.verdict == MetricVerdict::Deferred).count(),
             only_files: errors().next().is_some() && subjects.all(|kind| kind == "File"),
+            only_rules: errors().next().is_some() && errors().all(|cause| is_of_rule(cause.check.0.code)),
         }
     }
 
@@ -50,6 +53,7 @@ impl Scope {
             autoscalers: document.hpas.len(),
             deferred: metrics.filter(|metric| metric.verdict == "deferred").count(),
             only_files: errors().next().is_some() && subjects.all(|subject| subject.kind == "File"),
+            only_rules: errors().next().is_some() && errors().all(|cause| is_of_rule(cause.code)),
         })
     }
 
@@ -83,10 +87,17 @@ impl Scope {
     pub(super) fn broken(self) -> &'static str {
         if self.only_files {
             "Not all of the manifests can be read"
+        } else if self.only_rules {
+            "The manifests do not keep to rules of your own"
         } else {
             "Not every autoscaler will be able to read its metrics"
         }
     }
+}
+
+/// Whether a code is one of a rule: those of the program have no dash.
+fn is_of_rule(code: &str) -> bool {
+    code.contains('-')
 }
 
 /// How much of a reason is shown.
@@ -140,7 +151,21 @@ pub(super) fn why(metric: &MetricResult<'_>) -> String {
         .iter()
         .find_map(|prefix| first.detail.strip_prefix(prefix))
         .unwrap_or(first.detail);
-    format!("{} ({}{more})", excerpt(detail, REASON), first.code)
+    let whys = metric.reasons.iter().map(|reason| Some(reason.excused.as_ref()?.why.clone()));
+    format!("{} ({}{more}){}", excerpt(detail, REASON), first.code, not_counted(whys))
+}
+
+/// What of the reasons the exit code does not count, as the end of a sentence; empty where it counts all of them.
+pub(super) fn not_counted(whys: impl ExactSizeIterator<Item = Option<String>>) -> String {
+    let number = whys.len();
+    let whys: Vec<String> = whys.flatten().collect();
+    match whys.first() {
+        None => String::new(),
+        Some(why) if whys.len() == number => format!("; not counted: {}", excerpt(why, REASON)),
+        Some(why) => {
+            format!("; {} of these reasons not counted: {}", whys.len(), excerpt(why, REASON))
+        }
+    }
 }
 
 /// For which version of Kubernetes the manifests were judged, as a part of a sentence; empty for that of the cluster.

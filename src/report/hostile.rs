@@ -68,6 +68,7 @@ fn with_words(mut report: Report, word: &str) -> Report {
         .flat_map(|metric| &mut metric.reasons)
     {
         reason.detail = words();
+        reason.subject.name = words();
     }
     for cause in &mut report.diagnosis.root_causes {
         cause.findings.iter_mut().for_each(findings);
@@ -341,7 +342,7 @@ fn a_place_in_a_file_is_told() {
     let document = document(&report, "deploy/hpa.yaml");
     for (format, expected) in [
         ("short", "(deploy/hpa.yaml:3:7)"),
-        ("junit", "file=\"deploy/hpa.yaml\" line=\"3\""),
+        ("junit", "\nAt deploy/hpa.yaml:3\n"),
         ("sarif", "\"uri\": \"deploy/hpa.yaml\""),
         ("github", ",file=deploy/hpa.yaml,line=3,col=7::"),
         ("gitlab", "\"path\": \"deploy/hpa.yaml\""),

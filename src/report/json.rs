@@ -66,6 +66,7 @@ pub(crate) struct Document<'r> {
 }
 
 pub(crate) use build::{document, without_evidence};
+pub(super) use excused::why as why_not_counted;
 
 /// The document as text that ends with a line break.
 pub(crate) fn render(document: &Document<'_>) -> String {
@@ -518,6 +519,9 @@ pub(super) struct MetricReason<'r> {
     pub(super) name: &'r str,
     /// What it says.
     pub(super) detail: &'r str,
+    /// Why the exit code does not count it; missing when it does. The controller does not read the metric all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) excused: Option<Excuse<'r>>,
 }
 
 /// What the look took.
@@ -526,6 +530,6 @@ pub(super) struct MetricReason<'r> {
 pub(super) struct Requests {
     /// All of them.
     pub(super) count: usize,
-    /// By kind: `api`, `anonymous-api`, `kubelet-handshake`, `kubelet-anonymous`.
+    /// By kind: `api`, `anonymous-api`, `kubelet-handshake`, `kubelet-anonymous`, `dry-run`.
     pub(super) by_kind: BTreeMap<&'static str, usize>,
 }

@@ -71,6 +71,7 @@ pub(crate) fn gate() -> Report {
             metrics: ["cpu", "memory", "queue", "latency"].map(metric).into(),
         },
         live: None,
+        events: unseen(Need::Events),
         target: unseen(Need::Kinds),
         scale: unseen(Need::HpaTarget),
         template: unseen(Need::Template),
@@ -87,6 +88,7 @@ pub(crate) fn gate() -> Report {
                 code: "MP909",
                 name: "hpa-container-missing",
                 detail: "there is no wbe".to_owned(),
+                subject: Subject::namespaced("HorizontalPodAutoscaler", "shop", "web"),
             }]
         },
     };

@@ -12,6 +12,9 @@ pub const ANONYMOUS_REVIEW: &str = "/apis/authorization.k8s.io/v1/selfsubjectacc
 /// The one path that is asked of a kubelet directly.
 pub const KUBELET_PATH: &str = "/healthz";
 
+/// What is asked of one kube-apiserver of several: whether it is there, and whether it reaches metrics-server.
+pub const INSTANCE_PATHS: [&str; 2] = ["/version", "/apis/metrics.k8s.io/v1beta1"];
+
 /// What may be read. A segment is literal, a choice `{a|b}`, or one of
 /// `{name}` any object's name, `{node}` a name that cannot carry a scheme or port, `{ns}`, `{group}`, `{version}`,
 /// `{resource}` a resource that holds no secret and is no way into a pod.
@@ -212,6 +215,18 @@ pub fn check(method: &str, target: &str) -> Result<(), Refused> {
             }
         }),
     }
+}
+
+/// Whether a path without a query has one of these shapes.
+///
+/// # Errors
+/// When it is not a path of segments that names may be.
+pub(super) fn fits_any(shapes: &[&str], path: &str) -> Result<bool, Refused> {
+    let Some(below) = path.strip_prefix('/') else {
+        return refused(format!("{path:?} is not an absolute path"));
+    };
+    let segments = below.split('/').map(decode).collect::<Result<Vec<_>, _>>()?;
+    Ok(shapes.iter().any(|shape| fits(shape, &segments)))
 }
 
 fn fits(shape: &str, segments: &[String]) -> bool {

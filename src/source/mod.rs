@@ -10,11 +10,13 @@
 //! | `request`      | what can be asked, and the text by which a request is known         |
 //! | `observation`  | what came back                                                      |
 //! | `guard`        | the read-only rule: what may leave this program at all              |
+//! | `dry_run`      | the one request that is no read, and can only be a dry run          |
 //! | `live`         | the API server of a kubeconfig, and kubelets without credentials    |
 //! | `machine`      | the machine that this program runs on                               |
 //! | `recording`    | observations as a file, and a file as a source                      |
 //! | `redact`       | the allow-list of fields and flags, and the sweep behind it         |
 
+pub mod dry_run;
 pub mod guard;
 pub mod live;
 #[cfg(target_os = "linux")]

@@ -119,7 +119,16 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<Value>,
     },
-    /// The same without any credential: what does the API server let anyone do? Only `selfsubjectaccessreviews`.
+    /// A server-side dry run of an object, which changes nothing: see [`super::dry_run`]. The object is sent and not
+    /// kept.
+    DryRun {
+        /// The path of the object, without a query.
+        path: String,
+        /// The object.
+        #[serde(skip)]
+        object: Value,
+    },
+    /// A request to the API server without any credential: what does the API server let anyone do? Only `selfsubjectaccessreviews`.
     AnonymousApi {
         /// POST.
         method: Method,
@@ -143,6 +152,16 @@ pub enum Request {
         /// The kubelet's port.
         port: u16,
         /// `/healthz`.
+        path: String,
+    },
+    /// A GET to one kube-apiserver of several, at its own address, as the kubeconfig's user: one of
+    /// [`super::guard::INSTANCE_PATHS`]. The credential goes only to who proves to be of the same cluster.
+    ApiServer {
+        /// Its address.
+        address: Host,
+        /// Its port.
+        port: u16,
+        /// The path.
         path: String,
     },
     /// Something that is seen from within: of a machine by this program running there, or by a pod of `probe`.
@@ -183,6 +202,18 @@ impl Request {
         Self::Fact { vantage: vantage.into(), fact: fact.into() }
     }
 
+    /// A GET to one kube-apiserver of several.
+    #[must_use]
+    pub fn api_server(address: impl Into<Host>, port: u16, path: impl Into<String>) -> Self {
+        Self::ApiServer { address: address.into(), port, path: path.into() }
+    }
+
+    /// A server-side dry run of an object.
+    #[must_use]
+    pub fn dry_run(path: impl Into<String>, object: Value) -> Self {
+        Self::DryRun { path: path.into(), object }
+    }
+
     /// A handshake with a kubelet.
     #[must_use]
     pub fn handshake(address: impl Into<Host>, port: u16) -> Self {
@@ -208,8 +239,12 @@ impl Request {
         };
         match self {
             Self::Api { method, path, body } => sent(method, path, body),
+            Self::DryRun { path, .. } => format!("dry run of PATCH {path}"),
             Self::AnonymousApi { method, path, body } => format!("anonymous {}", sent(method, path, body)),
             Self::Fact { vantage, fact } => format!("{vantage}: {fact}"),
+            Self::ApiServer { address, port, path } => {
+                format!("GET https://{}{path}", authority(address, *port))
+            }
             Self::KubeletHandshake { address, port } => format!("handshake {}", authority(address, *port)),
             Self::KubeletAnonymousGet { address, port, path } => {
                 format!("anonymous GET https://{}{path}", authority(address, *port))

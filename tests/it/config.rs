@@ -157,6 +157,17 @@ fn a_waiver_in_force_is_shown_and_does_not_count_in_every_format() {
 }
 
 #[test]
+fn findings_about_waivers_are_listed_and_explained() {
+    let output = command(&["list"]).output().expect("the program starts");
+    let table = String::from_utf8(output.stdout).expect("text");
+    for (code, name) in [("MP091", "waiver-expired"), ("MP092", "waiver-unused")] {
+        assert!(table.lines().any(|line| line.starts_with(code) && line.contains(name)), "{table}");
+        let output = command(&["explain", name]).output().expect("the program starts");
+        assert!(String::from_utf8(output.stdout).expect("text").contains(code));
+    }
+}
+
+#[test]
 fn a_waiver_is_shown_when_all_is_well() {
     let scratch = Scratch::new();
     let file = scratch.file("c.yaml", &waivers("Node gone", "2027-01-31"));
@@ -205,4 +216,61 @@ fn a_baseline_lets_only_what_is_new_fail() {
     for path in ["/does/not/exist", "/dev/null", "/"] {
         assert_eq!(report("x.json", "self-signed-all.nodes.jsonl", &["--baseline", path]), 2);
     }
+}
+
+/// The rest of the settings in the environment: before the file, behind a flag, and nothing where a recording says it.
+#[test]
+fn the_environment_stands_in_for_flags() {
+    let scratch = Scratch::new();
+    let file = scratch.file("c.yaml", "version: 1\ntargetVersion: \"1.30\"\nnamespace: of-file\n");
+    let look = |args: &[&str], variables: &[(&str, &str)]| {
+        let manifest = "tests/corpus/clean-limits-only.yaml";
+        let args = [&["gate", "--offline", "-f", manifest, "-o", "json"], args].concat();
+        let mut command = command(&args);
+        command.current_dir(root()).envs(variables.iter().copied());
+        command.output().expect("the program starts")
+    };
+    let target = |output: &std::process::Output| document(output)["gate"]["target_minor"].clone();
+    let (version, config) = ("METRICS_PREFLIGHT_TARGET_VERSION", "METRICS_PREFLIGHT_CONFIG");
+    assert_eq!(target(&look(&["--config", &file], &[])), 30);
+    assert_eq!(target(&look(&["--config", &file], &[(version, "1.33")])), 33);
+    assert_eq!(target(&look(&["--config", &file, "--target-version", "1.34"], &[(version, "1.33")])), 34);
+    assert_eq!(target(&look(&[], &[(config, &file)])), 30);
+    assert_eq!(target(&look(&["--no-config"], &[(config, &file)])), serde_json::Value::Null);
+    assert_eq!(target(&look(&[], &[(config, ""), (version, "")])), serde_json::Value::Null);
+    for (name, value, wanted) in [
+        (version, "2.1", "1.34"),
+        ("METRICS_PREFLIGHT_NAMESPACE", "a/b", "the name of a namespace"),
+        ("METRICS_PREFLIGHT_KUBELETS", "perhaps", "auto, always or never"),
+        (config, "/does/not/exist", "--no-config"),
+    ] {
+        let output = look(&[], &[(name, value)]);
+        assert_eq!(code(&output), 2, "{name}");
+        let said = stderr(&output);
+        let named = if name == config { value } else { name };
+        assert!(said.contains(named) && said.contains(wanted), "{said}");
+    }
+    // A file that the environment names is read, so that no report goes there.
+    let output = look(&["-o", &format!("short={file}")], &[(config, &file)]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    // A recording holds where it was looked and how; a variable of the job is no contradiction.
+    let variables = [("METRICS_PREFLIGHT_NAMESPACE", "shop"), ("METRICS_PREFLIGHT_KUBELETS", "never")];
+    let args = ["check", "--replay", &warned(), "-o", "json"];
+    let output = command(&args).envs(variables).output().expect("the program starts");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let plain = command(&args).output().expect("the program starts");
+    assert_eq!(output.stdout, plain.stdout);
+}
+
+#[test]
+fn the_namespace_of_the_environment_is_where_manifests_go() {
+    let look = |args: &[&str]| {
+        let manifest = "tests/gate/editor/shop.yaml";
+        let args = [&["gate", "--offline", "-f", manifest, "-o", "json"], args].concat();
+        let mut command = command(&args);
+        command.current_dir(root()).env("METRICS_PREFLIGHT_NAMESPACE", "of-the-job");
+        document(&command.output().expect("the program starts"))["hpas"][0]["subject"]["namespace"].clone()
+    };
+    assert_eq!(look(&[]), "of-the-job");
+    assert_eq!(look(&["-n", "of-the-flag"]), "of-the-flag");
 }

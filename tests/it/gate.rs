@@ -221,3 +221,78 @@ fn the_headline_says_what_was_asked() {
     assert_eq!(first.join(" "), expected);
     assert!(!table.contains("version unknown") && !table.contains("context"), "{table}");
 }
+
+/// A rule over autoscalers, for a gate.
+const RULE: &str = "apiVersion: metrics-preflight/v1alpha1\nrules:\n  - code: ORG-1\n    name: hpa-too-large\n    \
+                    title: The autoscaler may make more pods than a team is given\n    severity: error\n    \
+                    modes: [gate]\n    forEach: plans\n    fails: has(plan.spec.max) && plan.spec.max > LIMIT\n";
+
+#[test]
+fn a_rule_for_a_gate_counts_and_leaves_the_line_of_the_autoscaler_alone() {
+    let scratch = Scratch::new();
+    let file = "tests/corpus/clean-limits-only.yaml";
+    let look = |limit: &str, format: &str| {
+        let rules = scratch.file("rules.yaml", &RULE.replace("LIMIT", limit));
+        let mut command = command(&["gate", "--offline", "-o", format, "-f", file, "--rules", &rules]);
+        command.current_dir(root()).output().expect("the program starts")
+    };
+    let found = document(&look("1", "json"));
+    assert_eq!((&found["exit_code"], &found["verdict"]), (&1.into(), &"fail".into()));
+    let cause = &found["root_causes"][0];
+    assert_eq!((&cause["code"], &cause["details"][0]["place"]["file"]), (&"ORG-1".into(), &file.into()));
+    assert_eq!(found["hpas"][0]["verdict"], "pass", "the controller reads it all the same");
+    let table = stdout(look("1", "table"));
+    assert!(table.starts_with("The manifests do not keep to rules of your own"), "{table}");
+    for format in FORMATS {
+        let said =
+            read(format, &stdout(look("1", format))).unwrap_or_else(|error| panic!("{format}: {error}"));
+        said.agrees("fail", 1).unwrap_or_else(|error| panic!("{format}: {error}"));
+    }
+    assert_eq!(code(&look("1000", "json")), 0);
+
+    let rules = scratch.file("rules.yaml", &RULE.replace("LIMIT", "1").replace("    modes: [gate]\n", ""));
+    let args = ["gate", "--offline", "-f", file, "--rules", &rules];
+    let other = command(&args).current_dir(root()).output().expect("the program starts");
+    assert_eq!(code(&other), 0, "it is a rule for `check`");
+    assert!(crate::program::stderr(&other).contains("none of the rules is for a gate"));
+}
+
+#[test]
+fn a_waiver_shows_on_the_line_of_the_autoscaler() {
+    let scratch = Scratch::new();
+    let file = "tests/corpus/container-name-typo.yaml";
+    let plain = document(&gate("container-name-typo.yaml", "json"));
+    let reason = &plain["hpas"][0]["metrics"][0]["reasons"][0];
+    assert_eq!((&plain["exit_code"], &reason["code"]), (&1.into(), &"MP909".into()));
+    assert!(reason.get("excused").is_none());
+    let about = &plain["root_causes"][0]["subjects"][0];
+    let name = |field: &str| about[field].as_str().expect("a name").to_owned();
+    let subject = format!("{} {}/{}", name("kind"), name("namespace"), name("name"));
+    let config = scratch.file(
+        "c.yaml",
+        &format!(
+            "version: 1\nwaivers:\n  - code: MP909\n    subject: {subject:?}\n    reason: renamed in January\n    \
+             owner: shop\n    expires: 2999-01-31\n"
+        ),
+    );
+    let look = |format: &str| {
+        let args = ["gate", "--offline", "-o", format, "-f", file, "--config", &config];
+        command(&args).current_dir(root()).output().expect("the program starts")
+    };
+    let waived = document(&look("json"));
+    assert_eq!((&waived["exit_code"], &waived["hpas"][0]["verdict"]), (&0.into(), &"fail".into()));
+    let excuse = &waived["hpas"][0]["metrics"][0]["reasons"][0]["excused"];
+    assert_eq!(excuse["why"], "waived until 2999-01-31 by shop: renamed in January");
+    assert_eq!((&excuse["waiver"], &excuse["known"]), (&0.into(), &false.into()));
+    let said = "not counted: waived until 2999-01-31 by shop: renamed in January";
+    for format in ["table", "short", "junit", "markdown", "html"] {
+        let text = stdout(look(format)).split_whitespace().collect::<Vec<_>>().join(" ").replace('\\', "");
+        assert!(text.contains(&format!("(MP909); {said}")), "{format}: {text}");
+    }
+    for format in FORMATS {
+        let text = stdout(look(format));
+        let read = read(format, &text).unwrap_or_else(|error| panic!("{format}: {error}"));
+        let verdict = waived["verdict"].as_str().expect("a verdict");
+        read.agrees(verdict, 0).unwrap_or_else(|error| panic!("{format}: {error}"));
+    }
+}

@@ -101,3 +101,107 @@ fn edit_in_an_empty_namespace_is_told_what_would_decide() {
         assert!(open.contains(words), "{words} is not in {open}");
     }
 }
+
+/// An account with `edit` in its namespace that may read roles, and may not ask what others may.
+#[test]
+fn roles_prove_what_the_controller_may() {
+    let results = |document: &Value| {
+        let check = document["checks"].as_array()?.iter().find(|check| check["code"] == "MP924")?;
+        Some(check["worst"].as_str()?.to_owned())
+    };
+    let (code, document) = editor("shop", "roles", "shop");
+    assert_eq!((code, verdict(&document, "shop", 0)), (0, Some("pass")), "{}", document["undecided"]);
+    assert_eq!(results(&document).as_deref(), Some("pass"));
+    // Without the rule about metrics in the role of the controller. Another authorizer may still let it through.
+    let (code, document) = editor("shop", "roles-without", "shop");
+    assert_eq!((code, verdict(&document, "shop", 0)), (3, Some("undecided")));
+    assert_eq!(results(&document).as_deref(), Some("undecided"));
+    let open = document["undecided"].to_string();
+    assert!(open.contains("subjectaccessreviews.authorization.k8s.io"), "{open}");
+}
+
+/// An autoscaler of the cluster with two metrics: `ScalingActive` is True because of the one that was read.
+#[test]
+fn an_event_says_what_no_condition_does() {
+    let recording = root().join("tests/gate/live/event.jsonl");
+    let output = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"))
+        .args(["gate", "--live", "-n", "part", "-o", "json", "--replay"])
+        .arg(recording)
+        .output()
+        .expect("the program starts");
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let verdicts = [0, 1].map(|index| verdict(&document, "web", index));
+    assert_eq!((output.status.code(), verdicts), (Some(1), [Some("pass"), Some("fail")]));
+    let symptom = &document["root_causes"][0]["explains"][0];
+    let said = symptom["detail"].as_str().expect("a sentence");
+    let words = "the HPA controller has not read it; its last event about it: FailedGetResourceMetric: failed to get cpu \
+                 utilization: missing request for cpu in container app";
+    assert!(said.starts_with(words), "{said}");
+}
+
+/// Faults that leave metrics readable, recorded on a cluster with the kinds of `VerticalPodAutoscaler` and KEDA. Each
+/// manifest says which checks fail, and for which version it is.
+#[test]
+fn warnings_are_named_and_nothing_else() {
+    let folder = root().join("tests/gate/warned");
+    let names = stems(&folder, ".yaml");
+    assert!(names.len() >= 12, "there are {} manifests", names.len());
+    for name in names {
+        let manifest = folder.join(format!("{name}.yaml"));
+        let text = read(&manifest);
+        let said = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"));
+        let own = format!("warned-{name}");
+        let namespace = said("# namespace:").unwrap_or(&own);
+        command.args(["gate", "-o", "json", "-n", namespace, "-f"]).arg(&manifest);
+        command.arg("--replay").arg(folder.join(format!("{name}.jsonl")));
+        if let Some(version) = said("# target:") {
+            command.args(["--target-version", version]);
+        }
+        if said("# dry-run:").is_some() {
+            command.arg("--server-dry-run");
+        }
+        let output = command.output().expect("the program starts");
+        let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let checks = document["checks"].as_array().expect("checks");
+        let failed: Vec<&str> =
+            checks.iter().filter(|it| it["worst"] == "fail").filter_map(|it| it["code"].as_str()).collect();
+        let expected: Vec<&str> =
+            said("# expect:").expect("what it expects").split(' ').filter(|code| *code != "none").collect();
+        assert_eq!(failed, expected, "{name}: {document:#}");
+        let is_error = ["MP918", "MP928"].iter().any(|code| expected == [*code]);
+        let verdict = if is_error { "fail" } else { "pass" };
+        assert_eq!(document["verdict"], verdict, "{name}");
+    }
+}
+
+/// A policy of the cluster refuses an autoscaler in a dry run, in which the Deployment is taken.
+#[test]
+fn a_refused_dry_run_stands_at_its_place() {
+    let folder = root().join("tests/gate/warned");
+    let run = |more: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"))
+            .args(["gate", "-n", "dry", "-o", "json", "-f"])
+            .arg(folder.join("refused-by-policy.yaml"))
+            .arg("--replay")
+            .arg(folder.join("refused-by-policy.jsonl"))
+            .args(more)
+            .output()
+            .expect("the program starts");
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let document = run(&["--server-dry-run"]);
+    let detail = &document["root_causes"][0]["details"][0];
+    assert!(
+        detail["detail"].as_str().is_some_and(|it| it.ends_with("a team has at most 3 pods")),
+        "{detail}"
+    );
+    assert_eq!(detail["place"]["line"], 23);
+    assert_eq!(document["requests"]["by_kind"]["dry-run"], 2);
+    // Without the flag nobody is asked.
+    let document = run(&[]);
+    assert_eq!(
+        (&document["verdict"], document["requests"]["by_kind"].get("dry-run")),
+        (&"pass".into(), None)
+    );
+}

@@ -86,10 +86,78 @@ fn said(line: &str) -> Result<Said, String> {
     Ok(Said { verdict: Some(verdict.to_owned()), exit: Some(exit), red: exit != 0 })
 }
 
-/// The rules of the JUnit plugin of Jenkins and of Surefire's schema: attributes, order of elements, counts.
+/// Whether an element keeps to a schema of which elements have their names once: attributes that are declared and those
+/// that are required, and elements that may stand in it. Of types only the patterns are looked at.
+fn keeps_to(element: roxmltree::Node<'_, '_>, schema: roxmltree::Node<'_, '_>) -> Result<(), String> {
+    let name = element.tag_name().name();
+    let declared = |kind: &str, name: &str| {
+        let mut all = schema.children().filter(|node| node.tag_name().name() == kind);
+        all.find(|node| node.attribute("name") == Some(name))
+    };
+    let declaration = declared("element", name).ok_or_else(|| format!("the schema has no {name}"))?;
+    let is_plain = declaration.attribute("type").is_some();
+    let attributes = || declaration.descendants().filter(|node| node.tag_name().name() == "attribute");
+    for attribute in element.attributes() {
+        let own = attributes().find(|node| node.attribute("name") == Some(attribute.name()));
+        let own = own.ok_or_else(|| format!("the schema has no {}/@{}", name, attribute.name()))?;
+        let limits = own.attribute("type").and_then(|kind| declared("simpleType", kind));
+        if limits.is_some() && !attribute.value().bytes().all(|it| it.is_ascii_digit() || b".,".contains(&it))
+        {
+            return Err(format!("{name}/@{} is {:?}", attribute.name(), attribute.value()));
+        }
+    }
+    for required in attributes().filter(|node| node.attribute("use") == Some("required")) {
+        let wanted = required.attribute("name").unwrap_or_default();
+        if element.attribute(wanted).is_none() {
+            return Err(format!("the schema wants {name}/@{wanted}"));
+        }
+    }
+    for child in element.children().filter(roxmltree::Node::is_element) {
+        let mut inner = declaration.descendants().filter(|node| node.tag_name().name() == "element");
+        if is_plain || !inner.any(|node| node.attribute("ref") == Some(child.tag_name().name())) {
+            return Err(format!("the schema has no {:?} in {name}", child.tag_name()));
+        }
+        keeps_to(child, schema)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_schema_of_junit_refuses_what_it_does_not_have() {
+    let schema = roxmltree::Document::parse(include_str!("../schemas/junit-10.xsd")).expect("XML");
+    let judged = |text: &str| {
+        let document = roxmltree::Document::parse(text).expect("XML");
+        keeps_to(document.root_element(), schema.root_element()).err().unwrap_or_default()
+    };
+    let suite = |inner: &str| {
+        format!(
+            "<testsuites><testsuite name='a' tests='1' failures='0' errors='0'>{inner}</testsuite></testsuites>"
+        )
+    };
+    let sound = "<properties><property name='a' value='b'/></properties><testcase name='a' time='0.000'>\
+                 <failure message='m'>t</failure><system-out>o</system-out></testcase>";
+    assert_eq!(judged(&suite(sound)), "");
+    for (inner, wrong) in [
+        ("<testcase name='a' line='3'/>", "the schema has no testcase/@line"),
+        ("<testcase classname='a'/>", "the schema wants testcase/@name"),
+        ("<testcase name='a'><note/></testcase>", "the schema has no "),
+        ("<failure/>", "the schema has no "),
+        (
+            "<testsuite name='a' tests='1' failures='0' errors='0' time='soon'/>",
+            "testsuite/@time is \"soon\"",
+        ),
+    ] {
+        assert!(judged(&suite(inner)).starts_with(wrong), "{inner}: {}", judged(&suite(inner)));
+    }
+    assert_eq!(judged("<testsuites skipped='1'/>"), "the schema has no testsuites/@skipped");
+}
+
+/// The schema of the xUnit plugin of Jenkins, and beyond it order and counts.
 fn junit(text: &str) -> Result<Said, String> {
     let document = roxmltree::Document::parse(text).map_err(|error| error.to_string())?;
     let root = document.root_element();
+    let schema = roxmltree::Document::parse(include_str!("../schemas/junit-10.xsd")).expect("XML");
+    keeps_to(root, schema.root_element())?;
     let number = |node: roxmltree::Node<'_, '_>, name: &str| -> Result<usize, String> {
         let value = node.attribute(name).ok_or_else(|| format!("{name} is missing"))?;
         value.parse().map_err(|_| format!("{name} is {value}"))
@@ -142,7 +210,7 @@ fn junit(text: &str) -> Result<Said, String> {
             sums[index] += counted[index];
         }
     }
-    for (index, name) in ["tests", "failures", "errors", "skipped"].into_iter().enumerate() {
+    for (index, name) in ["tests", "failures", "errors"].into_iter().enumerate() {
         if number(root, name)? != sums[index] {
             return Err(format!("{name} are miscounted"));
         }

@@ -29,6 +29,8 @@ pub(super) struct Kind {
     pub(super) group: String,
     /// Whether it has a scale.
     pub(super) scalable: bool,
+    /// Whether its objects are in namespaces.
+    pub(super) namespaced: bool,
 }
 
 impl Kind {
@@ -132,6 +134,7 @@ fn kinds(group: &str, root: &str, body: &Value) -> Vec<Kind> {
                 resource: segment(name).ok()?,
                 root: root.to_owned(),
                 group: group.to_owned(),
+                namespaced: resource["namespaced"] == true,
                 scalable: names.iter().any(|other| other.strip_suffix("/scale") == Some(name)),
             })
         })

@@ -1,7 +1,10 @@
 //! The autoscalers that are to be deployed, and what of the cluster decides whether they will read their metrics.
 
+mod dry_run;
+mod events;
 mod kinds;
 mod namespaces;
+mod rbac;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +20,12 @@ use super::hpas::read_pod;
 use super::{CollectOptions, cluster, json};
 use crate::source::{Request, Source, guard, segment};
 use kinds::{Kinds, kind_of};
+use rbac::Roles;
 
 /// So many autoscalers are judged one by one.
 const MAX_PLANS: usize = 500;
+/// Metrics of nodes that are older are looked into, in seconds. How often metrics-server scrapes is not known yet.
+const OLD_S: i64 = 180;
 /// And so many metrics of all of them.
 const MAX_METRICS: usize = 2_000;
 
@@ -34,6 +40,8 @@ pub struct GateInput {
     pub live: bool,
     /// Ask no cluster.
     pub offline: bool,
+    /// Ask the API server what it says of the manifests in a dry run.
+    pub dry_run: bool,
     /// The minor version of Kubernetes 1 that the manifests are for.
     pub target_minor: Option<u32>,
 }
@@ -58,7 +66,7 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
     if input.live {
         add_live(&asker, options, source, &mut gate).await;
     }
-    let kinds = Kinds::default();
+    let (kinds, roles) = (Kinds::default(), Roles::default());
     let scaled = gate.manifests.documents.iter().filter(|document| document.kind == "ScaledObject");
     let scaled = scaled.map(|document| gate.namespace_of(document).to_owned());
     let names: BTreeSet<String> =
@@ -69,9 +77,15 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
     gate.namespaces = names.into_iter().zip(spaces).collect();
     let plans = gate.plans.iter_mut().map(|plan| async {
         follow(&asker, &kinds, plan).await;
-        values::look(&asker, &kinds, &seen, plan).await;
+        values::look(&asker, &kinds, &roles, &seen, plan).await;
+        if events::are_wanted(plan) {
+            events::look(&asker, plan).await;
+        }
     });
     futures::future::join_all(plans).await;
+    if input.dry_run {
+        gate.trials = dry_run::look(&asker, &kinds, &gate).await;
+    }
     let metrics = super::metrics(&asker).await;
     let mut evidence = if wants_pipeline(&gate, &metrics, source.now()) {
         gate.pipeline = true;
@@ -114,6 +128,7 @@ fn start(source: &Source, input: &GateInput) -> Gate {
         live: Obs::unseen(Need::Hpas, [], Why::NotAsked("without --live".to_owned())),
         pipeline: false,
         plans,
+        trials: Vec::new(),
         left_out,
         namespaces: BTreeMap::new(),
     }
@@ -147,6 +162,7 @@ fn plan(namespace: &str, name: &str, document: Option<usize>, spec: HpaSpec) -> 
         document,
         spec,
         live: None,
+        events: Obs::unseen(Need::Events, [], Why::NotAsked("its conditions tell".to_owned())),
         target: Obs::unseen(Need::Kinds, [], why.clone()),
         scale: Obs::unseen(Need::HpaTarget, [], why.clone()),
         template: Obs::unseen(Need::Template, [], why.clone()),
@@ -265,7 +281,7 @@ fn wants_pipeline(gate: &Gate, metrics: &Metrics, now: Timestamp) -> bool {
                 }
                 Look::Seen(answer) if answer.status != 200 => true,
                 Look::Seen(answer) if !answer.items.is_empty() => false,
-                Look::Seen(_) => old_pods(plan, now).unwrap_or_else(|| no_node_metrics(metrics)),
+                Look::Seen(_) => old_pods(plan, now).unwrap_or_else(|| no_node_metrics(metrics, now)),
             }
         })
     };
@@ -280,6 +296,8 @@ fn old_pods(plan: &Plan, now: Timestamp) -> Option<bool> {
     }))
 }
 
-fn no_node_metrics(metrics: &Metrics) -> bool {
-    metrics.nodes.peek().is_some_and(Vec::is_empty)
+/// Whether the Metrics API has nothing about any node, or nothing that is from now.
+fn no_node_metrics(metrics: &Metrics, now: Timestamp) -> bool {
+    let is_old = |time: Timestamp| now.duration_since(time).as_secs() > OLD_S;
+    metrics.nodes.peek().is_some_and(|nodes| nodes.iter().all(|metric| is_old(metric.timestamp)))
 }

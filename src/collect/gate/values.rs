@@ -5,18 +5,26 @@ use std::collections::BTreeMap;
 use checks::evidence::{
     Cluster, Look, MetricAnswer, MetricItem, Need, Obs, Permitted, Plan, PlanMetric, Why,
 };
+use checks::plan::rbac::{Asked, Caller};
 use checks::plan::{MetricRef, MetricSpec};
 use serde_json::{Value, json};
 
-use super::super::ask::{Asked, Asker, why};
+use super::super::ask::{self, Asker, why};
 use super::super::json;
 use super::kinds::{Kinds, kind_of};
+use super::rbac::Roles;
 use crate::source::{Request, guard, segment};
 
 /// Whom the controller is, where it has an identity of its own.
 const CONTROLLER: &str = "system:serviceaccount:kube-system:horizontal-pod-autoscaler";
+/// Its groups (`k8s.io/apiserver/pkg/authentication/serviceaccount`, `MakeGroupNames`).
+const GROUPS: [&str; 3] =
+    ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
 /// The versions of the custom metrics API that the controller knows.
 const CUSTOM_VERSIONS: [&str; 2] = ["v1beta2", "v1beta1"];
+
+/// The controller as RBAC sees it.
+const CALLER: Caller<'_> = Caller { name: CONTROLLER, groups: &GROUPS };
 
 /// Where a metric's value is read from.
 pub(super) fn need(source: &MetricRef) -> Need {
@@ -28,12 +36,19 @@ pub(super) fn need(source: &MetricRef) -> Need {
 }
 
 /// Asks for every metric of an autoscaler.
-pub(super) async fn look(asker: &Asker<'_>, kinds: &Kinds, cluster: &Cluster, plan: &mut Plan) {
+pub(super) async fn look(
+    asker: &Asker<'_>,
+    kinds: &Kinds,
+    roles: &Roles,
+    cluster: &Cluster,
+    plan: &mut Plan,
+) {
     let target = kinds.find(asker, plan.spec.target.group(), &plan.spec.target.kind).await;
     plan.scale_permitted = match target.peek() {
         Some(Some(kind)) => {
             permitted(
                 asker,
+                roles,
                 &Access {
                     verb: "update",
                     group: &kind.group,
@@ -53,7 +68,7 @@ pub(super) async fn look(asker: &Asker<'_>, kinds: &Kinds, cluster: &Cluster, pl
     };
     let mut metrics = Vec::new();
     for metric in &plan.spec.metrics {
-        metrics.push(one(asker, kinds, cluster, plan, metric).await);
+        metrics.push(one(asker, kinds, roles, cluster, plan, metric).await);
     }
     plan.metrics = metrics;
 }
@@ -62,6 +77,7 @@ pub(super) async fn look(asker: &Asker<'_>, kinds: &Kinds, cluster: &Cluster, pl
 async fn one(
     asker: &Asker<'_>,
     kinds: &Kinds,
+    roles: &Roles,
     cluster: &Cluster,
     plan: &Plan,
     metric: &MetricSpec,
@@ -75,7 +91,7 @@ async fn one(
     };
     match question(asker, kinds, cluster, plan, metric).await {
         Ok(question) => {
-            let permitted = permitted(asker, &question.access()).await;
+            let permitted = permitted(asker, roles, &question.access()).await;
             let answer = match question.path {
                 Ok(path) => {
                     let asked = asker.ask(Request::get(path)).await;
@@ -246,13 +262,13 @@ struct Access<'a> {
 }
 
 /// Asks whether the controller may.
-async fn permitted(asker: &Asker<'_>, access: &Access<'_>) -> Obs<Permitted> {
+async fn permitted(asker: &Asker<'_>, roles: &Roles, access: &Access<'_>) -> Obs<Permitted> {
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
             "user": CONTROLLER,
-            "groups": ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"],
+            "groups": GROUPS,
             "resourceAttributes": {
                 "namespace": access.namespace,
                 "verb": access.verb,
@@ -265,18 +281,41 @@ async fn permitted(asker: &Asker<'_>, access: &Access<'_>) -> Obs<Permitted> {
     });
     let asked = asker.ask(Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews", review)).await;
     let slash = if access.subresource.is_empty() { "" } else { "/" };
-    asked.read(Need::ControllerAccess, "create", "subjectaccessreviews.authorization.k8s.io", |body| {
-        Some(Permitted {
-            allowed: body["status"]["allowed"].as_bool()?,
-            verb: access.verb.to_owned(),
-            resource: format!("{}{slash}{}.{}", access.resource, access.subresource, access.group),
-            reason: json::text(&body["status"]["reason"]),
-        })
-    })
+    let resource = format!("{}{slash}{}.{}", access.resource, access.subresource, access.group);
+    let reviewed =
+        asked.read(Need::ControllerAccess, "create", "subjectaccessreviews.authorization.k8s.io", |body| {
+            Some(Permitted {
+                allowed: body["status"]["allowed"].as_bool()?,
+                verb: access.verb.to_owned(),
+                resource: resource.clone(),
+                reason: json::text(&body["status"]["reason"]),
+            })
+        });
+    if !matches!(reviewed.look, Look::Unseen(Why::Forbidden { .. })) {
+        return reviewed;
+    }
+    // Who may not ask may still read the roles. Those that allow it prove it; where none does, another authorizer may.
+    match roles.allow(asker, CALLER, access.namespace, &access.asked()).await {
+        None => reviewed,
+        Some((by, from)) => {
+            let verb = access.verb.to_owned();
+            let permitted = Permitted { allowed: true, verb, resource, reason: format!("RBAC: {by}") };
+            Obs::seen(Need::ControllerAccess, from, permitted)
+        }
+    }
+}
+
+impl<'a> Access<'a> {
+    /// What RBAC has to allow: a scale is read before it is changed.
+    fn asked(&self) -> Vec<Asked<'a>> {
+        let verbs = if self.subresource == "scale" { vec!["get", self.verb] } else { vec![self.verb] };
+        let Self { group, resource, subresource, name, .. } = *self;
+        verbs.into_iter().map(|verb| Asked { verb, group, resource, subresource, name }).collect()
+    }
 }
 
 /// An answer as it is, where there was one; what the caller may not ask shows nothing of what the controller may.
-pub(super) fn answer(asked: &Asked, need: Need, permission: &str, namespace: &str) -> Obs<MetricAnswer> {
+pub(super) fn answer(asked: &ask::Asked, need: Need, permission: &str, namespace: &str) -> Obs<MetricAnswer> {
     match asked.observation.response() {
         Some((200, crate::source::Body::Json(body))) => {
             let items = json::items(&body["items"]).map(item).collect();

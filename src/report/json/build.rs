@@ -46,7 +46,7 @@ pub(crate) fn document<'r>(report: &'r Report, error: Option<&Error>) -> Documen
         }),
         waivers: excused::waivers(&diagnosis.excused),
         baseline: excused::baseline(diagnosis),
-        hpas: diagnosis.autoscalers.iter().map(|verdict| autoscaler(verdict, evidence)).collect(),
+        hpas: diagnosis.autoscalers.iter().map(|verdict| autoscaler(verdict, report)).collect(),
         requests: requests(evidence),
         ..empty(mode_name(diagnosis.mode), report.exit)
     }
@@ -82,8 +82,9 @@ fn empty(mode: &'static str, exit: Exit) -> Document<'static> {
     }
 }
 
-fn autoscaler<'r>(verdict: &'r diagnosis::AutoscalerVerdict, evidence: &'r Evidence) -> Autoscaler<'r> {
-    let gate = &evidence.gate;
+fn autoscaler<'r>(verdict: &'r diagnosis::AutoscalerVerdict, report: &'r Report) -> Autoscaler<'r> {
+    let gate = &report.evidence.gate;
+    let excuses = &report.diagnosis.excused;
     // Verdicts are of the plans of this very evidence.
     let plan = &gate.plans[verdict.plan];
     let document = plan.document.and_then(|index| gate.manifests.documents.get(index));
@@ -112,6 +113,10 @@ fn autoscaler<'r>(verdict: &'r diagnosis::AutoscalerVerdict, evidence: &'r Evide
                         code: reason.code,
                         name: reason.name,
                         detail: &reason.detail,
+                        // An open question cannot be waived.
+                        excused: (outcome.verdict == diagnosis::MetricVerdict::Fail)
+                            .then(|| excused::excuse(excuses, reason.code, &reason.subject))
+                            .flatten(),
                     })
                     .collect(),
             })
@@ -303,6 +308,8 @@ fn requests(evidence: &Evidence) -> Requests {
 fn kind(request: &str) -> &'static str {
     if request.starts_with("handshake ") {
         "kubelet-handshake"
+    } else if request.starts_with("dry run of ") {
+        "dry-run"
     } else if request.starts_with("anonymous GET https://") {
         "kubelet-anonymous"
     } else if request.starts_with("anonymous ") {

@@ -26,15 +26,19 @@ pub(super) fn excuse<'r>(
     code: &str,
     about: &'r check::Subject,
 ) -> Option<Excuse<'r>> {
+    let why = why(excused, code, about)?;
     let waiver = excused.waiver(code, about);
     let known = excused.is_known(code, about);
-    let why = match waiver {
-        Some(it) => format!("waived until {} by {}: {}", it.expires, it.owner, it.reason),
-        None if known => "known from the baseline".to_owned(),
-        None => return None,
-    };
     let waiver = waiver.and_then(|waiver| excused.waivers.iter().position(|(it, _)| it == waiver));
     Some(Excuse { subject: subject(about), waiver, known, why })
+}
+
+/// The same as a sentence.
+pub(crate) fn why(excused: &diagnosis::Excused, code: &str, about: &check::Subject) -> Option<String> {
+    match excused.waiver(code, about) {
+        Some(it) => Some(format!("waived until {} by {}: {}", it.expires, it.owner, it.reason)),
+        None => excused.is_known(code, about).then(|| "known from the baseline".to_owned()),
+    }
 }
 
 /// What became of the findings of the baseline.

@@ -8,6 +8,8 @@ use checks::plan::MetricSpec;
 use super::page::{BAD, GOOD, Page, STRONG, UNSURE};
 use super::words::count;
 use crate::report::Report;
+use crate::report::gate;
+use crate::report::json::why_not_counted;
 use crate::report::text::excerpt;
 
 /// So many autoscalers that have something to say are listed one by one, and so many of those that have not.
@@ -24,7 +26,7 @@ pub(super) fn autoscalers(page: &mut Page, report: &Report) {
         let plan = &gate.plans[verdict.plan];
         let (mark, style) = mark(verdict.verdict);
         page.lead(2, 4, style, mark, &format!("{}/{}{}", plan.namespace, plan.name, place(gate, plan)));
-        metrics(page, plan, &verdict.metrics);
+        metrics(page, plan, &verdict.metrics, report);
     }
     if verdicts.iter().flat_map(|it| &it.metrics).any(|it| it.verdict == MetricVerdict::Deferred) {
         let how = "metrics-preflight gate --live --wait 7m";
@@ -62,10 +64,10 @@ fn place(gate: &Gate, plan: &Plan) -> String {
 }
 
 /// A line for each metric; what is true of all of them for the same reason stands once.
-fn metrics(page: &mut Page, plan: &Plan, outcomes: &[MetricOutcome]) {
+fn metrics(page: &mut Page, plan: &Plan, outcomes: &[MetricOutcome], report: &Report) {
     let name = |spec: &MetricSpec| format!("{} {}", spec.source.kind(), spec.source.name());
     let said: Vec<(String, MetricVerdict, String)> = (plan.spec.metrics.iter().zip(outcomes))
-        .map(|(spec, outcome)| (name(spec), outcome.verdict, word(outcome)))
+        .map(|(spec, outcome)| (name(spec), outcome.verdict, word(outcome, report)))
         .collect();
     let alike = said.windows(2).all(|pair| pair[0].1 == pair[1].1 && pair[0].2 == pair[1].2);
     match said.as_slice() {
@@ -84,7 +86,7 @@ fn metrics(page: &mut Page, plan: &Plan, outcomes: &[MetricOutcome]) {
 }
 
 /// What becomes of a metric, and why.
-fn word(outcome: &MetricOutcome) -> String {
+fn word(outcome: &MetricOutcome, report: &Report) -> String {
     let word = match outcome.verdict {
         MetricVerdict::Pass => return "will be read".to_owned(),
         MetricVerdict::Deferred => "only the deploy will show it",
@@ -101,7 +103,18 @@ fn word(outcome: &MetricOutcome) -> String {
         return format!("{} ({}{more})", excerpt(&first.detail, REASON), first.code);
     }
     let detail = first.detail.strip_prefix("not looked at: ").unwrap_or(&first.detail);
-    format!("{word}: {} ({}{more})", excerpt(detail, REASON), first.code)
+    let excused = match outcome.verdict {
+        MetricVerdict::Fail => excused(outcome, report),
+        _ => String::new(),
+    };
+    format!("{word}: {} ({}{more}){excused}", excerpt(detail, REASON), first.code)
+}
+
+/// What of its reasons does not count.
+fn excused(outcome: &MetricOutcome, report: &Report) -> String {
+    let excused = &report.diagnosis.excused;
+    let whys = outcome.reasons.iter().map(|reason| why_not_counted(excused, reason.code, &reason.subject));
+    gate::not_counted(whys)
 }
 
 fn mark(verdict: MetricVerdict) -> (&'static str, Style) {

@@ -5,6 +5,7 @@ use checks::diagnosis::WaiverState;
 
 use super::page::{FAINT, Page, STRONG};
 use super::words::{SHOWN, count, subjects};
+use crate::report::json::why_not_counted;
 use crate::report::{Report, push};
 
 /// The waivers in force, and what became of the baseline.
@@ -47,11 +48,8 @@ pub(super) fn of<'r>(page: &mut Page, report: &Report, code: &str, about: impl I
     let excused = &report.diagnosis.excused;
     let mut by_why: Vec<(String, Vec<&Subject>)> = Vec::new();
     for subject in about {
-        if let Some(it) = excused.waiver(code, subject) {
-            let why = format!("waived until {} by {}: {}", it.expires, it.owner, it.reason);
+        if let Some(why) = why_not_counted(excused, code, subject) {
             push(&mut by_why, why, subject);
-        } else if excused.is_known(code, subject) {
-            push(&mut by_why, "known from the baseline".to_owned(), subject);
         }
     }
     for (why, about) in by_why {

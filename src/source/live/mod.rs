@@ -3,6 +3,7 @@
 mod auth;
 mod error;
 mod exec;
+mod instance;
 mod kubelet;
 #[cfg(target_os = "linux")]
 mod prove;
@@ -25,12 +26,14 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_rustls::rustls::crypto::ring;
 
+use super::dry_run;
 use super::guard;
 use super::observation::{Body, Connection, FailureKind, Observation, Outcome};
 use super::recording::LINE_LIMIT;
 use super::redact::{self, LogFilter, Redacted};
-use super::request::{Method, Request, canonical};
+use super::request::{Host, Method, Request, canonical};
 use auth::{Environment, Target};
+use instance::Instances;
 use stack::{Answer, Failure};
 
 pub use error::ConnectError;
@@ -39,7 +42,7 @@ pub(crate) use kubelet::is_forbidden;
 pub use kubelet::recorded_handshake;
 #[cfg(target_os = "linux")]
 pub use prove::prove;
-pub(crate) use stack::{Client, Guard};
+pub(crate) use stack::Client;
 
 /// How often an answer of 429 (the API server's priority and fairness turned the request away) is asked again.
 const RETRIES: usize = 2;
@@ -104,13 +107,12 @@ impl Default for ConnectOptions {
     }
 }
 
-/// A way to the API server of a kubeconfig through which more may leave than what only reads: as much as `guard` lets
-/// through. For `src/probe` alone; a test looks for other callers.
-pub(crate) async fn guarded_client(options: &ConnectOptions, guard: Guard) -> Result<Client, ConnectError> {
+/// A way to the API server of a kubeconfig, for `send_guarded`. For `src/probe` alone; a test looks for other callers.
+pub(crate) async fn guarded_client(options: &ConnectOptions) -> Result<Client, ConnectError> {
     let environment = Environment::of_this_process();
     let target = auth::find(options.kubeconfig.as_deref(), options.context.as_deref(), &environment).await?;
     let Target { server, prefix, config, authorization, proxy, .. } = target;
-    Client::new(server, prefix, &config, authorization, proxy.as_ref(), options.timeout, guard)
+    Client::new(server, prefix, &config, authorization, proxy.as_ref(), options.timeout)
 }
 
 /// A request's observation, once there is one.
@@ -122,6 +124,7 @@ pub struct Live {
     connection: Connection,
     client: Client,
     anonymous: Client,
+    instances: Instances,
     api_permits: Semaphore,
     kubelet_permits: Semaphore,
     log_filter: LogFilter,
@@ -170,11 +173,13 @@ impl Live {
                 authorization,
                 proxy.as_ref(),
                 options.timeout,
-                stack::read_only,
             )
         };
+        let instances =
+            Instances::new(&server, &prefix, &config, authorization.clone(), proxy.as_ref(), options.timeout);
         Ok(Self {
             client: client(&config, authorization)?,
+            instances,
             anonymous: client(&anonymous, None)?,
             connection,
             api_permits: Semaphore::new(options.concurrency.clamp(1, 64)),
@@ -214,6 +219,7 @@ impl Live {
                 }
                 self.api(&self.client, *method, path, body.as_ref()).await
             }
+            Request::DryRun { path, object } => self.dry_run(path, object).await,
             Request::AnonymousApi { method, path, body } => {
                 if *method != Method::Post || path != guard::ANONYMOUS_REVIEW {
                     let message = format!(
@@ -224,6 +230,7 @@ impl Live {
                 }
                 self.api(&self.anonymous, *method, path, body.as_ref()).await
             }
+            Request::ApiServer { address, port, path } => self.api_server(address, *port, path).await,
             Request::KubeletHandshake { address, port } => {
                 let _permit = self.kubelet_permits.acquire().await;
                 kubelet::handshake(address, *port).await
@@ -237,6 +244,48 @@ impl Live {
         }
     }
 
+    /// Asks one kube-apiserver of several at its own address.
+    async fn api_server(&self, address: &Host, port: u16, path: &str) -> Outcome {
+        if !guard::INSTANCE_PATHS.contains(&path) {
+            let message = format!("refused before it was sent: no single kube-apiserver is asked for {path}");
+            return self.failed(Failure::new(FailureKind::Blocked, message));
+        }
+        let mut last = Failure::new(FailureKind::Blocked, "there is no name to verify it by");
+        let clients = match self.instances.clients(address, port) {
+            Ok(clients) => clients,
+            Err(failure) => return self.failed(failure),
+        };
+        let _permit = self.api_permits.acquire().await;
+        for client in clients {
+            match client.send(Method::Get, path, None).await {
+                Ok(answer) => return self.response(path, &answer, date(&answer.headers)),
+                // Nothing was sent to who is not of this cluster by that name; there may be another to know it by.
+                Err(failure) if failure.kind == FailureKind::Tls => last = failure,
+                Err(failure) => return self.failed(failure),
+            }
+        }
+        self.failed(last)
+    }
+
+    /// Of an object that would be taken nothing is kept: the API server gives it back with its defaults.
+    async fn dry_run(&self, path: &str, object: &Value) -> Outcome {
+        let target = match dry_run::Target::of(path) {
+            Ok(target) => target,
+            Err(refused) => return self.failed(Failure::new(FailureKind::Blocked, refused.to_string())),
+        };
+        // The semaphore is never closed.
+        let _permit = self.api_permits.acquire().await;
+        let answer = match self.client.dry_run(&target, &canonical(object)).await {
+            Err(failure) => return self.failed(failure),
+            Ok(answer) => answer,
+        };
+        if (200..300).contains(&answer.status) {
+            let (content_type, date) = (String::new(), date(&answer.headers));
+            return Outcome::Response { status: answer.status, content_type, date, body: Body::None };
+        }
+        self.response(path, &answer, date(&answer.headers))
+    }
+
     async fn api(&self, client: &Client, method: Method, path: &str, body: Option<&Value>) -> Outcome {
         // The semaphore is never closed.
         let _permit = self.api_permits.acquire().await;
@@ -244,7 +293,7 @@ impl Live {
         let mut retries = 0;
         loop {
             let before = Timestamp::now();
-            let answer = match client.send(method.as_str(), path, body.as_deref()).await {
+            let answer = match client.send(method, path, body.as_deref()).await {
                 Err(failure) => return self.failed(failure),
                 Ok(answer) => answer,
             };

@@ -24,8 +24,10 @@ use kube::client::ConfigExt as _;
 use tokio_rustls::rustls;
 
 use super::error::ConnectError;
+use crate::source::dry_run::{self, Target};
 use crate::source::guard;
 use crate::source::observation::FailureKind;
+use crate::source::request::Method;
 
 /// The largest body that is read, unpacked.
 pub(super) const BODY_LIMIT: usize = 64 << 20;
@@ -53,17 +55,19 @@ impl Failure {
     }
 }
 
-/// What may leave through a client: method, path with query, and body.
-pub(crate) type Guard = fn(&str, &str, Option<&str>) -> Result<(), guard::Refused>;
-
-/// The rule of everything but `probe`.
-pub(super) fn read_only(method: &str, target: &str, _body: Option<&str>) -> Result<(), guard::Refused> {
-    guard::check(method, target)
+fn blocked(reason: String) -> Failure {
+    Failure::new(FailureKind::Blocked, reason)
 }
+
+fn not_plain() -> Failure {
+    blocked("refused before it was sent: it is not a plain request to the API server".to_owned())
+}
+
+/// What may leave: method, path with query, and body.
+pub(crate) type Guard = fn(&str, &str, Option<&str>) -> Result<(), guard::Refused>;
 
 /// A way to the API server, with a credential or without.
 pub(crate) struct Client {
-    guard: Guard,
     server: Uri,
     prefix: String,
     authorization: Option<HeaderValue>,
@@ -85,10 +89,9 @@ impl Client {
         authorization: Option<HeaderValue>,
         proxy: Option<&Uri>,
         timeout: Duration,
-        guard: Guard,
     ) -> Result<Self, ConnectError> {
         let send = connector(config, proxy, timeout)?;
-        Ok(Self { guard, server, prefix, authorization, timeout, send })
+        Ok(Self { server, prefix, authorization, timeout, send })
     }
 
     /// What proves the identity of the caller in `Authorization`. So short a credential that it could be a word by
@@ -100,13 +103,38 @@ impl Client {
     }
 
     /// Sends one request and reads the whole answer within the time limit.
-    pub(crate) async fn send(
+    pub(super) async fn send(
         &self,
-        method: &str,
+        method: Method,
         target: &str,
         body: Option<&str>,
     ) -> Result<Answer, Failure> {
         let request = self.request(method, target, body)?;
+        self.timed(request).await
+    }
+
+    /// Tries an object, and changes nothing.
+    pub(super) async fn dry_run(&self, target: &Target, object: &str) -> Result<Answer, Failure> {
+        let request = self.dry_request(target, object)?;
+        self.timed(request).await
+    }
+
+    /// Sends what another guard lets through. For `src/probe` alone; a test looks for other callers.
+    pub(crate) async fn send_guarded(
+        &self,
+        guard: Guard,
+        method: &str,
+        target: &str,
+        body: Option<&str>,
+    ) -> Result<Answer, Failure> {
+        let kind = body.map(|_| "application/json");
+        let request = self.built(method, target, kind, body.unwrap_or_default())?;
+        guard(request.method().as_str(), self.below(&request), body)
+            .map_err(|refused| blocked(refused.to_string()))?;
+        self.timed(request).await
+    }
+
+    async fn timed(&self, request: http::Request<Full<Bytes>>) -> Result<Answer, Failure> {
         let limit = self.timeout.as_secs_f32();
         tokio::time::timeout(self.timeout, self.exchange(request)).await.unwrap_or_else(|_| {
             Err(Failure::new(
@@ -119,11 +147,39 @@ impl Client {
     /// The request as it goes out. The guard looks at this, not at what was asked for.
     fn request(
         &self,
-        method: &str,
+        method: Method,
         target: &str,
         body: Option<&str>,
     ) -> Result<http::Request<Full<Bytes>>, Failure> {
-        let blocked = |reason: String| Failure::new(FailureKind::Blocked, reason);
+        let kind = body.map(|_| "application/json");
+        let request = self.built(method.as_str(), target, kind, body.unwrap_or_default())?;
+        guard::check(request.method().as_str(), self.below(&request))
+            .map_err(|refused| blocked(refused.to_string()))?;
+        if method == Method::Get && body.is_some() {
+            return Err(not_plain());
+        }
+        Ok(request)
+    }
+
+    /// A dry run as it goes out: what is looked at once more is the URL itself.
+    fn dry_request(&self, target: &Target, object: &str) -> Result<http::Request<Full<Bytes>>, Failure> {
+        let request = self.built(dry_run::METHOD, &target.sent(), Some(dry_run::CONTENT_TYPE), object)?;
+        let below = self.below(&request);
+        let again = below.split_once('?').filter(|(_, query)| *query == dry_run::QUERY);
+        match again.map(|(path, _)| Target::of(path)) {
+            Some(Ok(again)) if again == *target => Ok(request),
+            _ => Err(not_plain()),
+        }
+    }
+
+    /// A request to the API server, and to nobody else.
+    fn built(
+        &self,
+        method: &str,
+        target: &str,
+        kind: Option<&str>,
+        body: &str,
+    ) -> Result<http::Request<Full<Bytes>>, Failure> {
         let server = self.server.to_string();
         let url = format!("{}{}{target}", server.trim_end_matches('/'), self.prefix);
         let mut builder = http::Request::builder()
@@ -132,29 +188,27 @@ impl Client {
             .header(USER_AGENT, concat!("metrics-preflight/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT, if target == "/flagz" { "text/plain, */*" } else { "application/json, */*" })
             .header(ACCEPT_ENCODING, "gzip");
-        if body.is_some() {
-            builder = builder.header(CONTENT_TYPE, "application/json");
+        if let Some(kind) = kind {
+            builder = builder.header(CONTENT_TYPE, kind);
         }
         if let Some(authorization) = &self.authorization {
             builder = builder.header(AUTHORIZATION, authorization);
         }
-        let bytes = body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.as_bytes()));
+        let bytes = Bytes::copy_from_slice(body.as_bytes());
         let request =
             builder.body(Full::new(bytes)).map_err(|error| blocked(format!("not a URL: {error}")))?;
-
         let sent = request.uri();
-        let path = sent.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
-        let below = path.strip_prefix(&self.prefix).unwrap_or_default();
-        (self.guard)(request.method().as_str(), below, body)
-            .map_err(|refused| blocked(refused.to_string()))?;
         let elsewhere = sent.authority() != self.server.authority() || sent.scheme() != self.server.scheme();
-        let upgrade = request.headers().contains_key(UPGRADE);
-        if elsewhere || upgrade || (method == "GET" && body.is_some()) {
-            return Err(blocked(
-                "refused before it was sent: it is not a plain request to the API server".to_owned(),
-            ));
+        if elsewhere || request.headers().contains_key(UPGRADE) {
+            return Err(not_plain());
         }
         Ok(request)
+    }
+
+    /// The path with its query below the one under which the server's URL lies.
+    fn below<'r>(&self, request: &'r http::Request<Full<Bytes>>) -> &'r str {
+        let path = request.uri().path_and_query().map_or("", http::uri::PathAndQuery::as_str);
+        path.strip_prefix(&self.prefix).unwrap_or_default()
     }
 
     async fn exchange(&self, request: http::Request<Full<Bytes>>) -> Result<Answer, Failure> {

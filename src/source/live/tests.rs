@@ -342,3 +342,40 @@ fn offsets_are_whole_seconds() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_dry_run_leaves_as_one_and_nothing_of_the_object_is_kept() {
+    let (server, live) = with(|_, asked| {
+        let refused = json!({"kind": "Status", "status": "Failure", "message": "denied", "reason": "Invalid", "code": 422});
+        let given = json!({"kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "secret"}});
+        let (status, body) = if asked.path.contains("/bad?") { (422, refused) } else { (200, given) };
+        (status, &[("content-type", "application/json")], body.to_string().into_bytes())
+    })
+    .await;
+    let object = || json!({"kind": "ConfigMap", "data": {"a": "secret"}});
+    let seen = live.ask(Request::dry_run("/api/v1/namespaces/shop/configmaps/good", object())).await;
+    assert_eq!(seen.response(), Some((200, &Body::None)));
+    let refused = live.ask(Request::dry_run("/api/v1/namespaces/shop/configmaps/bad", object())).await;
+    assert_eq!(refused.status_object().unwrap()["message"], "denied");
+    for path in [
+        "/api/v1/namespaces/shop/configmaps/a?dryRun=",
+        "/api/v1/namespaces/shop/pods/a/exec",
+        "/api/v1/namespaces/shop/secrets/a",
+        "/version",
+    ] {
+        let blocked = live.ask(Request::dry_run(path, object())).await;
+        assert_eq!(failure(&blocked).0, FailureKind::Blocked, "{path}");
+    }
+    let asked = server.requests();
+    let sent: Vec<&str> = asked.iter().map(|asked| asked.path.as_str()).collect();
+    let query = "?dryRun=All&fieldManager=metrics-preflight&fieldValidation=Strict&force=true";
+    let expected = ["good", "bad"].map(|name| format!("/api/v1/namespaces/shop/configmaps/{name}{query}"));
+    assert_eq!(sent, expected);
+    assert!(asked.iter().all(|asked| asked.method == "PATCH"));
+    assert!(asked.iter().all(|asked| asked.headers["content-type"] == "application/apply-patch+yaml"));
+    // Nothing else that is not a read can be asked for.
+    assert!(super::guard::check("PATCH", "/api/v1/namespaces/shop/configmaps/good").is_err());
+    let observations = live.observations();
+    let recorded: String = observations.iter().map(|seen| serde_json::to_string(&**seen).unwrap()).collect();
+    assert!(recorded.contains("configmaps/good") && !recorded.contains("secret\""), "{recorded}");
+}

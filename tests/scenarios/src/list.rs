@@ -25,6 +25,9 @@ const BLOCKED: Expect = Expect::roots(&["pod-network-to-api-blocked"]).candidate
     "kube-proxy-not-programming",
 ]);
 
+const POLICY_OUT: Expect = Expect::roots(&["network-policy-blocks-egress"]);
+const POLICY_IN: Expect = Expect::roots(&["network-policy-blocks-ingress"]);
+
 /// Every scenario.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -393,6 +396,43 @@ pub const SCENARIOS: &[Scenario] = &[
             api(Expect::roots(&["metrics-server-unreachable-from-apiserver"])
                 .candidates(&["control-plane-without-pod-route"])),
         ],
+        cure: Cure::None,
+    },
+    Scenario {
+        name: "network-policy-egress",
+        about: "a default-deny NetworkPolicy in metrics-server's namespace, enforced",
+        core: false,
+        looks: &[
+            nodes(POLICY_OUT.on(&["Service default/kubernetes"]).candidates(&["forward-policy-drop"])),
+            api(POLICY_OUT.on(&["Service default/kubernetes"]).candidates(&["forward-policy-drop"])),
+        ],
+        cure: Cure::None,
+    },
+    Scenario {
+        name: "network-policy-kubelets",
+        about: "NetworkPolicies that allow metrics-server the API server and no kubelet, enforced",
+        core: false,
+        looks: &[
+            nodes(POLICY_OUT.on(&["Node node2"]).candidates(&["kubelet-port-filtered"])),
+            api(POLICY_OUT.on(&["Node node2"]).candidates(&["kubelet-port-filtered"])),
+        ],
+        cure: Cure::None,
+    },
+    Scenario {
+        name: "network-policy-ingress",
+        about: "a NetworkPolicy that lets pods in to metrics-server and kube-apiserver not, enforced",
+        core: false,
+        looks: &[
+            nodes(POLICY_IN.candidates(&["control-plane-without-pod-route"])),
+            api(POLICY_IN.candidates(&["control-plane-without-pod-route"])),
+        ],
+        cure: Cure::None,
+    },
+    Scenario {
+        name: "network-policy-not-enforced",
+        about: "the same default-deny NetworkPolicy in a network that enforces none",
+        core: false,
+        looks: &[nodes(CLEAN), api(CLEAN)],
         cure: Cure::None,
     },
     Scenario {

@@ -70,7 +70,7 @@ fn short(name: &str) -> String {
 /// Does what the scenario says, and waits until it shows.
 pub(super) fn inject(cluster: &Cluster, name: &str) -> Result<()> {
     let name = fault(name);
-    let kinds = [healthy, kubelets, network, identity, registration, hpas];
+    let kinds = [healthy, kubelets, network, super::policies::policies, identity, registration, hpas];
     let made = kinds.into_iter().find_map(|kind| kind(cluster, name));
     made.unwrap_or_else(|| bail!("nobody knows how to make {name}"))
 }
@@ -336,7 +336,7 @@ fn hpas(cluster: &Cluster, name: &str) -> Option<Result<()>> {
 
 /// Installs with metrics-server's pod on the first node. Since 0.9 metrics-server needs metrics of pods to be
 /// Ready, and its own pod is the only one: on a node that it cannot scrape it would never be.
-fn install_on_node1(cluster: &Cluster) -> Result<()> {
+pub(super) fn install_on_node1(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&["cordon", "node2"])?;
     install(cluster)?;
     cluster.wait("metrics-server's pod to be scheduled", WORKS, || {
@@ -350,7 +350,7 @@ fn install(cluster: &Cluster) -> Result<()> {
     cluster.install_metrics_server(&MetricsServer::default())
 }
 
-fn working(cluster: &Cluster, options: &MetricsServer) -> Result<()> {
+pub(super) fn working(cluster: &Cluster, options: &MetricsServer) -> Result<()> {
     cluster.install_metrics_server(options)?;
     cluster.wait_metrics_available(WORKS)?;
     // HPAs and samples are judged by their age: two scrapes later nothing is young any more.
@@ -387,7 +387,7 @@ fn on_nodes(cluster: &Cluster, script: &str) -> Result<()> {
 }
 
 /// metrics-server's log, of the container that runs or of the one before, says so.
-fn log_has(cluster: &Cluster, words: &str) -> Result<()> {
+pub(super) fn log_has(cluster: &Cluster, words: &str) -> Result<()> {
     cluster.wait(&format!("metrics-server's log to say {words:?}"), SHOWS, || {
         let logs = |previous: &str| {
             let args = ["-n", "kube-system", "logs", "-l", "k8s-app=metrics-server", "--tail=100", previous];
@@ -397,7 +397,7 @@ fn log_has(cluster: &Cluster, words: &str) -> Result<()> {
     })
 }
 
-fn apiservice_says(cluster: &Cluster, words: &str) -> Result<()> {
+pub(super) fn apiservice_says(cluster: &Cluster, words: &str) -> Result<()> {
     cluster.wait(&format!("the APIService to say {words:?}"), SHOWS, || {
         let object = cluster.get(&["apiservice", "v1beta1.metrics.k8s.io"])?;
         let said = object["status"]["conditions"][0]["message"].as_str().unwrap_or_default().to_owned();

@@ -3,6 +3,7 @@
 mod cure;
 mod fault;
 mod look;
+mod policies;
 mod results;
 
 use std::collections::VecDeque;

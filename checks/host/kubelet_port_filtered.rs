@@ -1,0 +1,226 @@
+//! # The machine's packet filter keeps metrics-server from the kubelet
+//!
+//! ## What it looks at
+//!
+//! All rules on the hook `input` of iptables (legacy and nft) and of nftables, walked with the first packet of a connection
+//! to the kubelet's address and port: from the pods' range of the node that metrics-server runs on, and from that node's
+//! own address, because a CNI may translate the one into the other. Each source is asked apart.
+//!
+//! ## Why it matters
+//!
+//! firewalld refuses what no zone allows, with `no route to host`; ufw and policies of DROP let metrics-server wait until its time
+//! is up. The node has no metrics then, and an HPA over its pods has gaps.
+//!
+//! ## How to fix it
+//!
+//! Allow TCP to the kubelet's port from the nodes and from the pods' range, in the program that filters, so that it lasts.
+//!
+//! ## When it is wrong
+//!
+//! Where the Metrics API has a fresh sample of the node, this check passes. Where pods are let through and nodes are not, or
+//! the other way round, it stays open which of them the packets come from.
+//!
+//! ## References
+//!
+//! - Failure catalogue: `kubelet-port-filtered` (RM-D5), `no-route-to-host` (RM-D7), `firewall-on-adapter-port` (AH-B03)
+
+use super::place;
+use crate::check::{
+    Audience, Check, Context, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step,
+    Undecided, fail,
+};
+use crate::evidence::{Evidence, Host, Mode, Need, Node, Why};
+use crate::filter::{Addresses, Decision, Filters, Hook, Interface, Outcome as Passed, Owner, Packet};
+
+pub(crate) const CHECK: Check = Check {
+    code: "MP014",
+    name: "kubelet-port-filtered",
+    title: "The machine's packet filter stops what metrics-server sends to the kubelet",
+    hop: Hop::Host,
+    severity: Severity::Error,
+    kind: Kind::Cause,
+    modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
+    needs: &[Need::Pods, Need::Nodes, Need::NodeMetrics, Need::HostFilters, Need::HostKubelet],
+    explains: super::EXPLAINS,
+    question: Question::Listed,
+    source: include_str!("kubelet_port_filtered.rs"),
+    run,
+    remedies,
+};
+
+/// Where metrics-server's packets may come from.
+struct Source {
+    /// Words for it.
+    label: String,
+    /// Each is a way in which the same packets may arrive.
+    ranges: Vec<Option<Addresses>>,
+}
+
+/// The most sources that are tried.
+const SOURCES: usize = 64;
+
+fn of_node(node: &Node, host_network: bool, is_own: bool) -> Source {
+    let range = node.pod_cidr.as_deref().and_then(Addresses::read).filter(|_| !host_network);
+    let mut ranges: Vec<Option<Addresses>> = range.into_iter().map(Some).collect();
+    // What stays on the machine leaves by no interface at which addresses are translated.
+    if !is_own || ranges.is_empty() {
+        ranges.extend(place::addresses(node).map(Some));
+    }
+    Source { label: format!("pods on {}", node.name), ranges }
+}
+
+fn sources(
+    ctx: &Context<'_>,
+    evidence: &Evidence,
+    host: &Host,
+    nodes: &[Node],
+) -> Result<Vec<Source>, Undecided> {
+    let is_own = |node: &Node| Some(&node.name) == host.node.as_ref();
+    let mut found: Vec<Source> = Vec::new();
+    if evidence.mode == Mode::Installed {
+        for pod in ctx.need(&evidence.backend.pods)? {
+            let node = nodes.iter().find(|node| Some(&node.name) == pod.node.as_ref());
+            found.extend(node.map(|node| of_node(node, pod.host_network, is_own(node))));
+        }
+    }
+    if found.is_empty() {
+        found.extend(nodes.iter().take(SOURCES).map(|node| of_node(node, false, is_own(node))));
+    }
+    found.retain(|source| !source.ranges.is_empty());
+    if found.is_empty() {
+        found.push(Source { label: "anybody".to_owned(), ranges: vec![None] });
+    }
+    Ok(found)
+}
+
+/// The kubelet's address, where one is known, and its port.
+fn target(ctx: &Context<'_>, host: &Host, nodes: &[Node]) -> Result<(Addresses, u16), Undecided> {
+    let node = place::node(nodes, host);
+    let own = node.and_then(|node| place::addresses(node).next());
+    let announced = node.and_then(|node| u16::try_from(node.kubelet_port).ok()).filter(|port| *port != 0);
+    let port = match announced {
+        Some(port) => port,
+        None => place::kubelet_port(ctx, host)?,
+    };
+    // Without an address any of the machine's is meant.
+    let any = Addresses::read("0.0.0.0/0");
+    own.or(any).map(|address| (address, port)).ok_or_else(|| Undecided {
+        need: Need::Nodes,
+        why: Why::NotAsked("the node has no internal address".to_owned()),
+    })
+}
+
+/// How the packets of one source fare.
+enum Fare {
+    Stopped(Decision, bool),
+    Passes,
+    Open(String),
+}
+
+fn fare(filters: &Filters, source: &Source, to: Addresses, port: u16) -> Fare {
+    let (mut stopped, mut passes, mut open) = (None, false, None);
+    for range in &source.ranges {
+        if range.is_some_and(|range| range.family() != to.family()) {
+            continue;
+        }
+        let mut packet = Packet::tcp(to, to, port);
+        packet.source = *range;
+        packet.input = Interface::of_the_cluster();
+        packet.output = Interface::None;
+        packet.translated = Some(false);
+        let passage = filters.decide(Hook::Input, &packet);
+        match (passage.outcome, passage.by.into_iter().next()) {
+            (outcome @ (Passed::Drop | Passed::Reject(_)), Some(by)) => {
+                stopped = Some((by, outcome != Passed::Drop))
+            }
+            (Passed::Accept, _) => passes = true,
+            (Passed::Unknown(why), _) => open = Some(why),
+            _ => {}
+        }
+    }
+    match (stopped, passes, open) {
+        (_, _, Some(why)) => Fare::Open(why),
+        (Some((by, refused)), false, None) => Fare::Stopped(by, refused),
+        (Some((by, _)), true, None) => Fare::Open(format!(
+            "packets with the address of a pod and those with the address of its node fare differently ({by})"
+        )),
+        (None, _, None) => Fare::Passes,
+    }
+}
+
+fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    results.about_hosts(Need::HostFilters, |ctx, host, subject| {
+        if let Some(other) = place::not_a_node(ctx, evidence, host)? {
+            return Ok(other);
+        }
+        if place::is_scraped(ctx, evidence, host)? {
+            return Ok(Outcome::Pass);
+        }
+        let filters = ctx.need(&host.filters)?;
+        let nodes = place::nodes(ctx, evidence)?;
+        let (to, port) = target(ctx, host, nodes)?;
+        let mut open = None;
+        for source in sources(ctx, evidence, host, nodes)? {
+            match fare(filters, &source, to, port) {
+                Fare::Passes => {}
+                Fare::Open(why) => {
+                    open.get_or_insert(why);
+                }
+                Fare::Stopped(by, refused) => {
+                    let how = if refused { "are refused" } else { "are dropped" };
+                    let detail = format!("packets from {} to port {port} {how} by {by}", source.label);
+                    let ranges: Vec<String> =
+                        source.ranges.iter().flatten().map(ToString::to_string).collect();
+                    let finding = Finding::new(subject, detail)
+                        .cite(&host.filters, "input", by.to_string(), "a rule before it that accepts them")
+                        .fact("run_on", place::run_on(host))
+                        .fact("whose", by.whose.to_string())
+                        .fact("port", port.to_string())
+                        .fact("ranges", ranges.join(" "));
+                    return Ok(fail(finding));
+                }
+            }
+        }
+        match open {
+            Some(why) => Err(Undecided { need: Need::HostFilters, why: Why::Unreadable(why) }),
+            None => Ok(Outcome::Pass),
+        }
+    });
+}
+
+fn step(finding: &Finding) -> Step {
+    let fact = |name: &str| finding.facts.get(name).cloned().unwrap_or_default();
+    let (run_on, port) = (fact("run_on"), fact("port"));
+    let ranges: Vec<Addresses> = fact("ranges").split(' ').filter_map(Addresses::read).collect();
+    let lines = |one: &dyn Fn(&Addresses) -> String| ranges.iter().map(one).collect::<Vec<_>>().join("\n");
+    if fact("whose") == Owner::Firewalld.to_string() {
+        let script = format!("firewall-cmd --permanent --add-port={port}/tcp\nfirewall-cmd --reload");
+        return Step::run(run_on, script).verify("firewall-cmd --list-ports");
+    }
+    if fact("whose") == Owner::Ufw.to_string() && !ranges.is_empty() {
+        let script = lines(&|range| format!("ufw allow proto tcp from {range} to any port {port}"));
+        return Step::run(run_on, script).verify("ufw status");
+    }
+    Step::manual(
+        run_on,
+        format!(
+            "accept TCP to port {port} from {} ahead of what stops it, where the machine's rules are kept",
+            if ranges.is_empty() {
+                "the nodes and pods".to_owned()
+            } else {
+                lines(&ToString::to_string).replace('\n', ", ")
+            }
+        ),
+    )
+}
+
+fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
+    vec![Remedy {
+        title: "Let metrics-server's packets to the kubelet's port through".to_owned(),
+        audience: Audience::Production,
+        cost: "Whoever may send from these addresses can try the kubelet's port; it asks for a credential."
+            .to_owned(),
+        leaves: Vec::new(),
+        steps: findings.iter().map(|finding| step(finding)).collect(),
+    }]
+}
