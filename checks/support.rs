@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::Context;
-use crate::check::{Step, Subject, Undecided};
+use crate::check::{Remedy, Step, Subject, Undecided};
 use crate::evidence::{
     ApiServer, Backend, DialFailure, Evidence, Host, LogSignal, Need, Node, Pod, ScrapeFailure, Signature,
     Why,
@@ -261,6 +261,26 @@ pub(crate) fn on_host(file: &str, script: &str) -> String {
     format!(
         "(\nset -e\n[ -s {file} ] || {{ echo '{file} is not there: nothing was changed' >&2; exit 1; }}\n{script}\n)"
     )
+}
+
+/// Where kubeadm and its kind keep the kubelet's configuration.
+const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
+
+/// Puts into cures the file that a node's kubelet reads, where the machine was looked at and it is another one than
+/// usual.
+pub(crate) fn name_real_files(evidence: &Evidence, remedies: &mut [Remedy]) {
+    let steps = remedies.iter_mut().flat_map(|remedy| &mut remedy.steps);
+    for step in steps {
+        let Some(node) = step.run_on.strip_prefix("node ") else { continue };
+        let host = evidence.hosts.iter().find(|host| host.node.as_deref() == Some(node));
+        let file = host.and_then(|host| host.kubelet_file.peek()).and_then(Option::as_ref);
+        let Some(file) = file.filter(|file| file.exists && file.error.is_empty()) else { continue };
+        // A name that a shell or sed would take apart is left to the reader.
+        if file.path != KUBELET_CONFIG && word(&file.path) == file.path {
+            step.command = step.command.replace(KUBELET_CONFIG, &file.path);
+            step.verify = step.verify.replace(KUBELET_CONFIG, &file.path);
+        }
+    }
 }
 
 /// A word for a shell: quoted unless it is plain.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{CheckRef, CheckReport, RootCause, Symptom, Unexplained};
 use crate::check::{Certainty, Finding, Hop, Kind, Outcome, Subject};
 use crate::evidence::Evidence;
+use crate::support;
 
 /// Root causes, and symptoms that have none.
 pub(super) struct Judged {
@@ -118,7 +119,10 @@ fn root_cause(check: CheckRef, findings: Vec<Finding>, evidence: &Evidence) -> O
             candidates.push(candidate);
         }
     }
-    let remedies = (check.remedies)(evidence, &findings.iter().collect::<Vec<_>>());
+    let mut remedies = (check.remedies)(evidence, &findings.iter().collect::<Vec<_>>());
+    if check.hop == Hop::Kubelet {
+        support::name_real_files(evidence, &mut remedies);
+    }
     let decide = findings.iter().find_map(|finding| finding.decide.clone());
     Some(RootCause { check, certainty, candidates, decide, findings, explains: Vec::new(), remedies })
 }

@@ -271,7 +271,16 @@ impl Diagnosis {
     pub fn hops(&self) -> impl Iterator<Item = Hop> + '_ {
         let beneath = self.checks.iter().any(|report| report.check.hop == Hop::Host);
         let alone = self.mode == Mode::Host;
-        Hop::ALL.into_iter().filter(move |hop| if *hop == Hop::Host { beneath || alone } else { !alone })
+        // A machine of the control plane shows links of the chain as well.
+        let decided = |hop: Hop| {
+            let of_hop = self.checks.iter().filter(move |report| report.check.hop == hop);
+            let mut results = of_hop.flat_map(|report| &report.results);
+            results.any(|(_, outcome)| matches!(outcome, Outcome::Pass | Outcome::Fail(_)))
+        };
+        Hop::ALL.into_iter().filter(move |hop| match *hop {
+            Hop::Host => beneath || alone,
+            hop => !alone || decided(hop),
+        })
     }
 
     /// The state of a hop as one word: the worst of its root causes, symptoms and open questions.

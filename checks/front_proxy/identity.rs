@@ -7,6 +7,7 @@ use crate::check::{Audience, Finding, Remedy, Step, Undecided};
 use crate::evidence::{
     AnonymousAccess, Distribution, Evidence, FrontProxyFailure, LogSignal, Need, Signature, Why,
 };
+use crate::front_proxy::disk;
 use crate::support;
 
 /// What a broken identity brings about.
@@ -79,6 +80,14 @@ fn set_flags(flags: &[(&str, &str)]) -> Step {
     Step::run("every control-plane host", script).verify("kubectl get --raw /readyz")
 }
 
+/// Whether kubeadm's files are what the control plane runs with.
+fn is_kubeadm(evidence: &Evidence) -> bool {
+    match evidence.cluster.distribution {
+        Distribution::Unknown => evidence.hosts.iter().any(disk::is_kubeadm),
+        known => known == Distribution::Kubeadm,
+    }
+}
+
 /// kubeadm's flags for the receiving side.
 pub(super) const REQUESTHEADER_FLAGS: &[(&str, &str)] = &[
     ("requestheader-client-ca-file", "/etc/kubernetes/pki/front-proxy-ca.crt"),
@@ -102,7 +111,7 @@ pub(super) fn by_flags(
     before: Vec<Step>,
 ) -> Remedy {
     let mut steps = before;
-    if evidence.cluster.distribution == Distribution::Kubeadm {
+    if is_kubeadm(evidence) {
         steps.push(set_flags(flags));
     } else {
         let list: Vec<String> = flags.iter().map(|(name, value)| format!("--{name}={value}")).collect();
@@ -135,7 +144,7 @@ fn issue_client_certificate() -> Step {
 /// The cure for a client certificate that metrics-server does not accept: another one from the published CA.
 pub(super) fn reissue(evidence: &Evidence, _: &[&Finding]) -> Vec<Remedy> {
     let title = "Issue the front proxy's client certificate from the published CA";
-    if evidence.cluster.distribution != Distribution::Kubeadm {
+    if !is_kubeadm(evidence) {
         return vec![Remedy {
             title: title.to_owned(),
             audience: Audience::Production,

@@ -1,6 +1,7 @@
 //! Hop 7: kube-apiserver proves to metrics-server on whose behalf it calls.
 
 pub(crate) mod apiserver_instances_differ;
+mod disk;
 pub(crate) mod front_proxy_rejected;
 mod identity;
 pub(crate) mod metrics_server_unreachable_from_apiserver;

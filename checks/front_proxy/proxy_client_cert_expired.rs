@@ -4,6 +4,8 @@
 //!
 //! What metrics-server's log has against the client certificate of its caller.
 //!
+//! Where a host of the control plane was looked at (`host`), the client certificate's dates on its disk decides for certain.
+//!
 //! ## Why it matters
 //!
 //! kubeadm issues it for a year. Where nobody renewed it, every extension server answers 401 from one day to the
@@ -22,8 +24,8 @@
 //! - Failure catalogue: `front-proxy-cert-expired` (RM-H5), `proxy-client-cert-expired` (AH-D04)
 
 use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, fail};
-use crate::evidence::{Evidence, FrontProxyFailure, Mode, Need};
-use crate::front_proxy::identity;
+use crate::evidence::{Evidence, FrontProxyFailure, Need};
+use crate::front_proxy::{disk, identity};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP607",
@@ -32,8 +34,8 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::FrontProxy,
     severity: Severity::Error,
     kind: Kind::Cause,
-    modes: &[Mode::Installed],
-    needs: &[Need::ApiService, Need::Pods, Need::Logs],
+    modes: disk::MODES,
+    needs: &[Need::ApiService, Need::Pods, Need::Logs, Need::HostControlPlane],
     explains: identity::EXPLAINS,
     question: Question::Listed,
     source: include_str!("proxy_client_cert_expired.rs"),
@@ -42,6 +44,23 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    disk::each_certificate(evidence, results, |_, shown, file, judgement| {
+        if judgement.valid_at(disk::now(evidence, shown.host)) {
+            return Ok(Outcome::Pass);
+        }
+        let detail =
+            format!("{} is valid from {} to {}", file.path, judgement.not_before, judgement.not_after);
+        let finding = Finding::new(shown.subject.clone(), detail).cite(
+            &shown.host.front_proxy,
+            "client.validity",
+            &format!("{} to {}", judgement.not_before, judgement.not_after),
+            &format!("around {}", disk::now(evidence, shown.host)),
+        );
+        Ok(fail(finding))
+    });
+    if !disk::asks_cluster(evidence) {
+        return;
+    }
     results.about_cluster(|ctx| {
         let Some((_, FrontProxyFailure::OutsideValidity)) = identity::rejection(ctx, evidence)? else {
             return Ok(Outcome::Pass);

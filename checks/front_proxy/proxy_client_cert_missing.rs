@@ -5,6 +5,8 @@
 //! `--proxy-client-cert-file` and `--proxy-client-key-file` among the flags of the kube-apiserver that
 //! answered: from `/flagz` (Kubernetes 1.36 and later), or from its static pod.
 //!
+//! Where a host of the control plane was looked at (`host`), the flags of kube-apiserver and the file that they name on its disk decides for certain.
+//!
 //! ## Why it matters
 //!
 //! Without both, kube-apiserver calls metrics-server without a certificate. metrics-server then takes every
@@ -28,7 +30,7 @@
 
 use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Subject, fail};
 use crate::evidence::{Evidence, Mode, Need};
-use crate::front_proxy::identity;
+use crate::front_proxy::{disk, identity};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP602",
@@ -37,8 +39,8 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::FrontProxy,
     severity: Severity::Error,
     kind: Kind::Cause,
-    modes: &[Mode::Installed, Mode::BeforeInstall],
-    needs: &[Need::ApiServerFlags, Need::AnonymousAccess],
+    modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
+    needs: &[Need::ApiServerFlags, Need::AnonymousAccess, Need::HostControlPlane],
     explains: identity::EXPLAINS,
     question: Question::Listed,
     source: include_str!("proxy_client_cert_missing.rs"),
@@ -47,6 +49,32 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    disk::each(evidence, results, |_, shown| {
+        let flags = &shown.component.flags;
+        let unset = ["proxy-client-cert-file", "proxy-client-key-file"]
+            .into_iter()
+            .find(|name| flags.get(*name).is_none_or(String::is_empty));
+        let finding = |detail: String| Finding::new(shown.subject.clone(), detail);
+        if let Some(name) = unset {
+            let found = finding(format!("its kube-apiserver runs without --{name}"));
+            return Ok(fail(found.cite(
+                &shown.host.api_server,
+                format!("flags.{name}"),
+                "not set",
+                "a file",
+            )));
+        }
+        match shown.file {
+            Some(file) if file.chain.is_none() => {
+                let found = finding(format!("{} is not there", file.path));
+                Ok(fail(found.cite(&shown.host.front_proxy, "client.chain", "none", "a certificate")))
+            }
+            _ => Ok(Outcome::Pass),
+        }
+    });
+    if !disk::asks_cluster(evidence) {
+        return;
+    }
     results.about_cluster(|ctx| {
         let flags = match ctx.need(&evidence.front_proxy.apiserver_flags) {
             Ok(flags) => flags,

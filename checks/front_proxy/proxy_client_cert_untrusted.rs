@@ -5,6 +5,8 @@
 //! What metrics-server's log has against the client certificate of its caller, against the CA that the
 //! cluster publishes for the front proxy.
 //!
+//! Where a host of the control plane was looked at (`host`), the CA that signed the client certificate on its disk decides for certain.
+//!
 //! ## Why it matters
 //!
 //! metrics-server answers 401 to every request, and `kubectl top` says *You must be logged in to the
@@ -28,8 +30,8 @@
 use crate::check::{
     Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, Subject, fail, not_applicable,
 };
-use crate::evidence::{Evidence, FrontProxyFailure, Mode, Need};
-use crate::front_proxy::identity;
+use crate::evidence::{Evidence, FrontProxyFailure, Need};
+use crate::front_proxy::{disk, identity};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP603",
@@ -38,8 +40,8 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::FrontProxy,
     severity: Severity::Error,
     kind: Kind::Cause,
-    modes: &[Mode::Installed],
-    needs: &[Need::ApiService, Need::Pods, Need::Logs, Need::AuthConfig],
+    modes: disk::MODES,
+    needs: &[Need::ApiService, Need::Pods, Need::Logs, Need::AuthConfig, Need::HostControlPlane],
     explains: identity::EXPLAINS,
     question: Question::Listed,
     source: include_str!("proxy_client_cert_untrusted.rs"),
@@ -48,6 +50,23 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    disk::each_certificate(evidence, results, |ctx, shown, file, judgement| {
+        if !disk::is_untrusted(ctx, evidence, shown, file)? {
+            return Ok(Outcome::Pass);
+        }
+        let detail =
+            format!("{} was signed by {}, which is not the published CA", file.path, judgement.issuer);
+        let finding = Finding::new(shown.subject.clone(), detail);
+        Ok(fail(finding.cite(
+            &shown.host.front_proxy,
+            "client.issuer",
+            &judgement.issuer,
+            "the published CA",
+        )))
+    });
+    if !disk::asks_cluster(evidence) {
+        return;
+    }
     results.about_cluster(|ctx| {
         let config = ctx.need(&evidence.front_proxy.auth_config)?;
         if config.as_ref().and_then(|config| config.requestheader_ca.as_ref()).is_none() {

@@ -5,6 +5,8 @@
 //! The common name that metrics-server's log says is not allowed, and the published list
 //! `requestheader-allowed-names`.
 //!
+//! Where a host of the control plane was looked at (`host`), the client certificate's common name on its disk decides for certain.
+//!
 //! ## Why it matters
 //!
 //! metrics-server trusts the CA and refuses the name: 401 for every request. A widespread tutorial sets
@@ -24,8 +26,8 @@
 //! - Failure catalogue: `requestheader-allowed-names-mismatch` (RM-H3, AH-D07)
 
 use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Subject, fail};
-use crate::evidence::{Evidence, FrontProxyFailure, Mode, Need};
-use crate::front_proxy::identity;
+use crate::evidence::{Evidence, FrontProxyFailure, Need};
+use crate::front_proxy::{disk, identity};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP604",
@@ -34,8 +36,8 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::FrontProxy,
     severity: Severity::Error,
     kind: Kind::Cause,
-    modes: &[Mode::Installed],
-    needs: &[Need::ApiService, Need::Pods, Need::Logs, Need::AuthConfig],
+    modes: disk::MODES,
+    needs: &[Need::ApiService, Need::Pods, Need::Logs, Need::AuthConfig, Need::HostControlPlane],
     explains: identity::EXPLAINS,
     question: Question::Listed,
     source: include_str!("proxy_client_name_not_allowed.rs"),
@@ -44,6 +46,19 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    disk::each_certificate(evidence, results, |ctx, shown, file, judgement| {
+        let allowed = disk::allowed_names(ctx, evidence, shown)?;
+        let name = &judgement.common_name;
+        if allowed.is_empty() || allowed.contains(name) {
+            return Ok(Outcome::Pass);
+        }
+        let detail = format!("the name in {} is \"{name}\"; allowed is {}", file.path, allowed.join(", "));
+        let finding = Finding::new(shown.subject.clone(), detail).fact("cn", name);
+        Ok(fail(finding.cite(&shown.host.front_proxy, "client.commonName", name, &allowed.join(", "))))
+    });
+    if !disk::asks_cluster(evidence) {
+        return;
+    }
     results.about_cluster(|ctx| {
         let Some((_, FrontProxyFailure::NameNotAllowed { cn })) = identity::rejection(ctx, evidence)? else {
             return Ok(Outcome::Pass);

@@ -76,7 +76,7 @@ fn dialled(ctx: &Context<'_>, host: &Host, endpoints: &[&Endpoint]) -> Dialled {
             Reach::Refused => return Dialled::Connected,
             reach if reach.is_connected() => return Dialled::Connected,
             Reach::TimedOut | Reach::NoRoute => {
-                lost = Some((format!("{}: {}", dial.address, reach.words()), at))
+                lost = Some((format!("{}: {}", dial.address, reach.words()), at));
             }
             _ => {}
         }
@@ -85,7 +85,7 @@ fn dialled(ctx: &Context<'_>, host: &Host, endpoints: &[&Endpoint]) -> Dialled {
 }
 
 /// The most specific route to an address.
-fn route<'r>(routes: &'r [Route], to: Addresses) -> Option<&'r Route> {
+fn route(routes: &[Route], to: Addresses) -> Option<&Route> {
     let holding = routes.iter().filter_map(|route| Some((Addresses::read(&route.destination)?, route)));
     let holding: Vec<_> = holding.filter(|(range, _)| range.holds(to)).collect();
     let narrowest = holding.iter().find(|(range, _)| holding.iter().all(|(other, _)| other.holds(*range)));

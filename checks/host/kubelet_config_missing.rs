@@ -21,17 +21,16 @@
 //! its file is there. Run `kubeadm join` then.
 //!
 //! It passes while the kubelet has run for a while, because then it has read the file before;
-//! `kubelet-config-not-read` tells what the next start will bring.
+//! [kubelet-config-not-read](kubelet-config-not-read.md) tells what the next start will bring.
 //!
 //! ## References
 //!
 //! - `cmd/kubelet/app/server.go`, `loadConfigFile`: `failed to load Kubelet config file`
 //! - systemd.unit(5) on drop-ins
 
-use super::role::{Role, role};
+use super::role::{self, Role, role};
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
-    not_applicable,
+    Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail, not_applicable,
 };
 use crate::evidence::{Evidence, Host, KubeletFile, Mode, Need};
 use crate::support;
@@ -43,16 +42,9 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::Host,
     severity: Severity::Error,
     kind: Kind::Cause,
-    modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
+    modes: role::MODES,
     needs: &[Need::HostKubelet, Need::HostControlPlane],
-    explains: &[
-        "metrics-server-crashing",
-        "metrics-server-not-ready",
-        "apiservice-unavailable",
-        "metrics-api-unanswered",
-        "node-metrics-missing",
-        "hpa-metrics-unreadable",
-    ],
+    explains: role::KUBELET_EXPLAINS,
     question: Question::Deciding { modes: &[Mode::Host], unless: &[] },
     source: include_str!("kubelet_config_missing.rs"),
     run,
@@ -61,9 +53,6 @@ pub(crate) const CHECK: Check = Check {
 
 /// Where kubeadm puts the file.
 const USUAL: &str = "/var/lib/kubelet/config.yaml";
-/// A kubelet that has run for so long has read its file. One that cannot ends within a second.
-const STARTING_S: i64 = 60;
-
 fn run(_: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostKubelet, |ctx, host, subject| {
         if role(ctx, host)? == Role::ControlPlane {
@@ -75,11 +64,8 @@ fn run(_: &Evidence, results: &mut Results<'_>) {
         if file.exists && file.error.is_empty() {
             return Ok(Outcome::Pass);
         }
-        if let Some(process) = ctx.need(&host.kubelet)? {
-            let started = process.started.map(|started| host.taken_at.duration_since(started).as_secs());
-            if started.is_none_or(|seconds| seconds >= STARTING_S) {
-                return Ok(Outcome::Pass);
-            }
+        if role::running(ctx, host)?.is_some() {
+            return Ok(Outcome::Pass);
         }
         let detail = format!("{}: {}", file.path, file.error);
         let field = if file.exists { "error" } else { "exists" };
@@ -96,20 +82,18 @@ fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         Some((finding, host, host.kubelet_file.peek()?.as_ref()?))
     });
     let steps = machines.map(|(finding, host, file)| {
-        let on = format!("node {}", finding.subject.name);
+        let on = role::place(&finding.subject);
         match renamed(host, file) {
             Some(command) => Step::run(on, command),
             None => Step::run(on, anew(file)),
         }
         .verify("systemctl is-active kubelet")
     });
-    vec![Remedy {
-        title: "Give the kubelet a file that it can read".to_owned(),
-        audience: Audience::Production,
-        cost: "the kubelet restarts; pods go on running".to_owned(),
-        leaves: Vec::new(),
-        steps: steps.collect(),
-    }]
+    role::on_each(
+        "Give the kubelet a file that it can read",
+        "The kubelet restarts; pods go on running.",
+        steps.collect(),
+    )
 }
 
 /// Names the file at the usual place in the unit's files, where one is there.

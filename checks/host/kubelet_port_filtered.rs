@@ -131,7 +131,7 @@ fn fare(filters: &Filters, source: &Source, to: Addresses, port: u16) -> Fare {
         let passage = filters.decide(Hook::Input, &packet);
         match (passage.outcome, passage.by.into_iter().next()) {
             (outcome @ (Passed::Drop | Passed::Reject(_)), Some(by)) => {
-                stopped = Some((by, outcome != Passed::Drop))
+                stopped = Some((by, outcome != Passed::Drop));
             }
             (Passed::Accept, _) => passes = true,
             (Passed::Unknown(why), _) => open = Some(why),

@@ -1,21 +1,28 @@
 //! Beneath the chain: the machines, looked at from within, and what pods on them see.
 
+pub(crate) mod apiserver_flags_not_running;
 pub(crate) mod bridge_netfilter_off;
+mod clock;
 pub(crate) mod cluster_dns_silent;
 pub(crate) mod conntrack_full;
 pub(crate) mod control_plane_without_pod_route;
 pub(crate) mod forward_policy_drop;
 mod forwarding;
 pub(crate) mod forwarding_hazard;
+pub(crate) mod host_clock_drifting;
+pub(crate) mod host_clock_wrong;
 pub(crate) mod ip_forward_off;
 pub(crate) mod kube_proxy_not_programming;
 pub(crate) mod kubelet_config_missing;
+pub(crate) mod kubelet_config_not_read;
 pub(crate) mod kubelet_not_listening_there;
 pub(crate) mod kubelet_port_filtered;
+pub(crate) mod kubelet_port_taken;
 mod place;
 pub(crate) mod reverse_path_filter_strict;
 mod role;
 pub(crate) mod setting_lost_at_boot;
+pub(crate) mod swap_stops_kubelet;
 mod testing;
 mod tests;
 pub(crate) mod wrong_node_address;

@@ -1,8 +1,26 @@
-//! What a machine is to the cluster.
+//! What a machine is to the cluster, and whether its kubelet works.
+
+use jiff::Timestamp;
 
 use crate::Context;
-use crate::check::Undecided;
-use crate::evidence::{Host, Need, Why};
+use crate::check::{Audience, Remedy, Step, Undecided};
+use crate::evidence::{Host, Mode, Need, Why};
+
+/// Where a look at a machine is worth something.
+pub(super) const MODES: &[Mode] = &[Mode::Installed, Mode::BeforeInstall, Mode::Host];
+
+/// What a kubelet that does not run brings about.
+pub(super) const KUBELET_EXPLAINS: &[&str] = &[
+    "metrics-server-crashing",
+    "metrics-server-not-ready",
+    "apiservice-unavailable",
+    "metrics-api-unanswered",
+    "node-metrics-missing",
+    "hpa-metrics-unreadable",
+];
+
+/// A kubelet that has run for so long has got over its start. One that cannot start ends within a second.
+const STARTING_S: i64 = 60;
 
 /// What a machine is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,4 +41,32 @@ pub(super) fn role(ctx: &Context<'_>, host: &Host) -> Result<Role, Undecided> {
     }
     let why = "neither a kubelet nor kube-apiserver runs here or has a unit or manifest: this is no machine of a cluster";
     Err(Undecided { need: Need::HostKubelet, why: Why::Lacking(why.to_owned()) })
+}
+
+/// When the kubelet started, where it runs and has got over its start; an unknown time counts as long ago.
+pub(super) fn running(ctx: &Context<'_>, host: &Host) -> Result<Option<Option<Timestamp>>, Undecided> {
+    let Some(process) = ctx.need(&host.kubelet)? else { return Ok(None) };
+    let is_new =
+        process.started.is_some_and(|started| host.taken_at.duration_since(started).as_secs() < STARTING_S);
+    Ok((!is_new).then_some(process.started))
+}
+
+/// A cure that is one step on each of these machines.
+pub(super) fn on_each(title: &str, cost: &str, steps: Vec<Step>) -> Vec<Remedy> {
+    vec![Remedy {
+        title: title.to_owned(),
+        audience: Audience::Production,
+        cost: cost.to_owned(),
+        leaves: Vec::new(),
+        steps,
+    }]
+}
+
+/// The machine of a subject as a place to run a step at.
+pub(super) fn place(subject: &crate::check::Subject) -> String {
+    if subject.kind == "Node" {
+        format!("node {}", subject.name)
+    } else {
+        format!("the machine {}", subject.name)
+    }
 }

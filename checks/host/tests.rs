@@ -15,6 +15,10 @@ use super::{
     kubelet_port_filtered, reverse_path_filter_strict, setting_lost_at_boot, wrong_node_address,
 };
 
+fn server_with(flags: crate::evidence::Flags) -> Component {
+    Component { seen_as: "process".to_owned(), path: String::new(), flags, started: None, declared: None }
+}
+
 fn seen<T>(need: Need, value: T) -> Obs<T> {
     Obs::seen(need, [0], value)
 }
@@ -37,8 +41,6 @@ fn machine() -> Host {
     };
     let process = || Process { pid: 7, flags: [].into(), started: None };
     Host {
-        name: "machine-2".to_owned(),
-        taken_at: "2026-11-21T12:00:00Z".parse().expect("a time"),
         node: Some("n2".to_owned()),
         identity: seen(
             Need::HostIdentity,
@@ -76,20 +78,11 @@ fn machine() -> Host {
             }),
         ),
         kubelet_file: seen(Need::HostKubelet, None),
-        kubelet_certificates: not_seen(Need::HostKubelet),
         kube_proxy: seen(Need::HostKubeProxy, Some(process())),
         api_server: seen(Need::HostControlPlane, None),
-        controller_manager: not_seen(Need::HostControlPlane),
-        front_proxy: not_seen(Need::HostControlPlane),
-        runtime: not_seen(Need::HostRuntime),
-        clock: not_seen(Need::HostClock),
-        resolver: not_seen(Need::HostResolver),
-        swap_bytes: not_seen(Need::HostSystem),
-        selinux: not_seen(Need::HostSystem),
-        proxies: not_seen(Need::HostSystem),
         listeners: seen(Need::HostListeners, vec![listener("::", 10250)]),
         routes: seen(Need::HostRoutes, vec![route("0.0.0.0/0", "eth0"), route("10.244.1.0/24", "cni0")]),
-        dials: Vec::new(),
+        ..Host::unseen("machine-2", "2026-11-21T12:00:00Z".parse().expect("a time"), &Why::NotRecorded)
     }
 }
 
@@ -275,8 +268,7 @@ fn what_is_hidden_only_opens_questions() {
         listeners: seen(Need::HostListeners, Vec::new()),
         ..machine()
     };
-    let server =
-        Component { seen_as: "process".to_owned(), path: String::new(), flags: [].into(), started: None };
+    let server = server_with([].into());
     let control_plane = Host {
         node: Some("n1".to_owned()),
         api_server: seen(Need::HostControlPlane, Some(server)),
@@ -331,8 +323,7 @@ fn a_machine_without_metrics_server_is_not_the_cause() {
 fn where_nothing_leaves_the_machine_the_policy_is_harmless() {
     let mut evidence = cluster();
     evidence.nodes = seen(Need::Nodes, vec![evidence.nodes.peek().expect("nodes")[1].clone()]);
-    let server =
-        Component { seen_as: "process".to_owned(), path: String::new(), flags: [].into(), started: None };
+    let server = server_with([].into());
     let api_server = seen(Need::HostControlPlane, Some(server));
     let host = Host { filters: rules("DROP", KUBE), api_server, ..machine() };
     is_not_applicable(&judge(&forward_policy_drop::CHECK, evidence.clone(), host));
@@ -391,7 +382,7 @@ fn services_that_nobody_translates_are_named() {
     is_not_applicable(&judge(&kube_proxy_not_programming::CHECK, cluster(), elsewhere.clone()));
     let server = |flags: &[(&str, &str)]| {
         let flags = flags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let server = Component { seen_as: "process".to_owned(), path: String::new(), flags, started: None };
+        let server = server_with(flags);
         Host { api_server: seen(Need::HostControlPlane, Some(server)), ..elsewhere.clone() }
     };
     fails(&judge(&kube_proxy_not_programming::CHECK, cluster(), server(&[])), "kube-proxy does not run");
@@ -470,8 +461,7 @@ fn a_control_plane_that_does_not_reach_the_pod_is_named() {
         ports: vec![EndpointPort { name: "https".to_owned(), port: 10250 }],
     };
     evidence.backend.endpoints = seen(Need::EndpointSlices, vec![endpoint]);
-    let server =
-        Component { seen_as: "process".to_owned(), path: String::new(), flags: [].into(), started: None };
+    let server = server_with([].into());
     let host = |routes: &[(&str, &str)], reach: Option<Reach>| {
         let routes = routes.iter().map(|(to, device)| Route {
             destination: (*to).to_owned(),

@@ -61,7 +61,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let name = kubelet.flags.get("hostname-override").unwrap_or(&identity.hostname);
         let name = name.trim().to_ascii_lowercase();
         let Some(node) = nodes.iter().find(|node| node.name == name) else {
-            return Ok(not_applicable(&format!("the cluster has no node {name}")));
+            return Ok(not_applicable(format!("the cluster has no node {name}")));
         };
         let announced: Vec<String> = place::addresses(node).map(|address| address.to_string()).collect();
         let has = |address: &String| {

@@ -18,7 +18,6 @@ use super::settings::Settings;
 use super::with::WithArgs;
 use super::{Global, bug, duration};
 use crate::collect::{KubeletLook, ProbeLook};
-use crate::config::Config;
 use crate::exit::Exit;
 use crate::probe::carry::{self, Done};
 use crate::probe::cleanup::{self, Leftovers};
@@ -150,8 +149,7 @@ async fn planned(
     ui: Ui,
 ) -> Result<(Source, Plan), Failure> {
     let source = connected(global, stop, ui).await?;
-    let mut options =
-        Scope::of(None, false).options(args.before_install, &Defaults::read(&Config::default())?);
+    let mut options = Scope::of(None, false).options(args.before_install, &Defaults::default());
     // The plan needs no kubelet; the look that follows dials them.
     options.kubelets = KubeletLook::Never;
     let (source, evidence, interrupted) = gather(source, &options, stop, ui).await?;

@@ -106,6 +106,42 @@ const EDITS: &[Edit] = &[
             http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
         });
     }),
+    ("node-healthy", "with swap and no kubelet", |evidence| {
+        let host = &mut evidence.hosts[0];
+        set(&mut host.kubelet, None);
+        set(&mut host.swap_bytes, 2 << 30);
+        if let Look::Seen(Some(file)) = &mut host.kubelet_file.look {
+            file.fail_swap_on = true;
+        }
+    }),
+    ("node-healthy", "with metrics-server at the kubelet's port", |evidence| {
+        let Look::Seen(listeners) = &mut evidence.hosts[0].listeners.look else { return };
+        for listener in listeners.iter_mut().filter(|listener| listener.port == 10250) {
+            listener.process = Some("metrics-server".to_owned());
+        }
+    }),
+    ("node-healthy", "with a clock that is wrong by minutes", |evidence| {
+        if let Look::Seen(clock) = &mut evidence.hosts[0].clock.look {
+            clock.offset_ms = Some(-400_000);
+        }
+    }),
+    ("node-healthy", "with a clock that is off by seconds", |evidence| {
+        if let Look::Seen(clock) = &mut evidence.hosts[0].clock.look {
+            clock.offset_ms = Some(9_000);
+        }
+    }),
+    ("control-plane-healthy", "with a manifest that does not run", |evidence| {
+        let Look::Seen(Some(component)) = &mut evidence.hosts[0].api_server.look else { return };
+        if let Some(declared) = &mut component.declared {
+            declared.insert("proxy-client-cert-file".to_owned(), "/etc/kubernetes/pki/other.crt".to_owned());
+        }
+    }),
+    ("control-plane-healthy", "with another CA for the front proxy", |evidence| {
+        let Look::Seen(files) = &mut evidence.hosts[0].front_proxy.look else { return };
+        if let (Some(client), Some(ca)) = (&files.client, &mut files.ca) {
+            ca.chain.clone_from(&client.chain);
+        }
+    }),
 ];
 
 fn http(status: i64, message: &str) -> Reach {

@@ -158,6 +158,8 @@ fn no_check_panics_or_repeats_itself() {
 /// What no recording of a gate makes a check read: autoscalers that are in the cluster only, targets that are not in the
 /// manifests, versions that decide. The cases beside these checks read it.
 const READ_ELSEWHERE: &[(&str, Need)] = &[
+    ("kubelet-config-not-read", Need::Nodes),
+    ("kubelet-config-not-read", Need::Configz),
     ("hpa-request-missing", Need::Version),
     ("hpa-request-missing", Need::Template),
     ("hpa-manifest-refused", Need::Version),
@@ -213,6 +215,11 @@ fn checks_read_what_they_declare() {
 const NEVER_FAILS: &[(&str, &str)] = &[
     ("cluster-dns-silent", "no recording holds what a probe saw of a silent name server"),
     ("apiserver-instances-differ", "the reference cluster has one kube-apiserver"),
+    ("swap-stops-kubelet", "the reference machine has no swap"),
+    ("kubelet-port-taken", "its cases are made by editing"),
+    ("host-clock-wrong", "the hosts of the reference cluster share one clock"),
+    ("host-clock-drifting", "the hosts of the reference cluster share one clock"),
+    ("apiserver-flags-not-running", "its cases are made by editing"),
     ("manifest-unreadable", "a file that cannot be read has no case"),
     ("hpa-declared-twice", "a case declares each autoscaler once"),
 ];

@@ -187,11 +187,12 @@ impl Case {
 
 /// Every recording, and what is made of some by editing.
 pub(super) static WORLD: LazyLock<Vec<Case>> = LazyLock::new(|| {
-    let mut paths: Vec<PathBuf> = ["tests/recordings", "tests/gate/recordings", "tests/gate/warned"]
-        .into_iter()
-        .flat_map(|folder| std::fs::read_dir(root().join(folder)).expect("the recordings"))
-        .map(|entry| entry.expect("an entry").path())
-        .collect();
+    let mut paths: Vec<PathBuf> =
+        ["tests/recordings", "tests/gate/recordings", "tests/gate/warned", "tests/hosts"]
+            .into_iter()
+            .flat_map(|folder| std::fs::read_dir(root().join(folder)).expect("the recordings"))
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
     paths.sort();
     assert!(
@@ -247,6 +248,7 @@ fn options(header: &Header, recording: &Path, name: &str) -> CollectOptions {
     let mode = match argument("mode") {
         Some("before-install") => Mode::BeforeInstall,
         Some("gate") => Mode::Gate,
+        Some("host") => Mode::Host,
         _ => Mode::Installed,
     };
     let gate = || {

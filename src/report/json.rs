@@ -106,6 +106,28 @@ pub(super) struct Vantage<'r> {
     pub(super) kubelets_answered: usize,
     /// The local clock less the API server's, in seconds; null when the API server told no time.
     pub(super) clock_offset_s: Option<i64>,
+    /// The machines that were looked at from within.
+    pub(super) hosts: Vec<Machine<'r>>,
+}
+
+/// A machine that was looked at from within.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Machine<'r> {
+    /// What it is called.
+    pub(super) name: &'r str,
+    /// The Node that it is; null where it is none or no cluster was asked.
+    pub(super) node: Option<&'r str>,
+    /// When it was looked at.
+    pub(super) seen_at: String,
+    /// Whether root looked; null where that was not seen.
+    pub(super) as_root: Option<bool>,
+    /// The root file system that was read; empty for the machine's own.
+    pub(super) root: Option<&'r str>,
+    /// Its operating system.
+    pub(super) system: Option<&'r str>,
+    /// Its kernel.
+    pub(super) kernel: Option<&'r str>,
 }
 
 /// The cluster.

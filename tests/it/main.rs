@@ -9,6 +9,7 @@ mod gate;
 mod gate_replay;
 mod generated;
 mod hostile;
+mod hosts;
 #[cfg(unix)]
 mod probe;
 mod program;

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::excused;
 use super::{
-    Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Gate, Group, Link, MetricReason,
-    MetricResult, Open, Permission, Place, Policy, Proof, Remedy, Requests, RootCause, Step, Subject,
-    Symptom, Tool, Unexplained, Vantage,
+    Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Gate, Group, Link, Machine,
+    MetricReason, MetricResult, Open, Permission, Place, Policy, Proof, Remedy, Requests, RootCause, Step,
+    Subject, Symptom, Tool, Unexplained, Vantage,
 };
 use crate::exit::Exit;
 use crate::report::{Report, groups, lacking, mode_name, patch, severity_name, would_decide};
@@ -141,6 +141,20 @@ fn vantage(report: &Report) -> Vantage<'_> {
         kubelets_dialled: dialled,
         kubelets_answered: answered,
         clock_offset_s: (!report.evidence.gate.offline).then_some(cluster.clock_offset_s),
+        hosts: report.evidence.hosts.iter().map(machine).collect(),
+    }
+}
+
+fn machine(host: &checks::evidence::Host) -> Machine<'_> {
+    let identity = host.identity.peek();
+    Machine {
+        name: &host.name,
+        node: host.node.as_deref(),
+        seen_at: host.taken_at.to_string(),
+        as_root: identity.map(|identity| identity.as_root),
+        root: identity.map(|identity| identity.root.as_str()),
+        system: identity.map(|identity| identity.system.as_str()),
+        kernel: identity.map(|identity| identity.kernel.as_str()),
     }
 }
 

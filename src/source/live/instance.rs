@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderValue, Uri};
 
 use super::kubelet::is_forbidden;
-use super::stack::{Client, Failure};
+use super::stack::{Client, Failure, read_only};
 use crate::source::observation::FailureKind;
 use crate::source::request::{Host, authority};
 
@@ -79,7 +79,15 @@ impl Instances {
             let mut config = known.config.clone();
             config.tls_server_name = name;
             let authorization = known.authorization.clone();
-            let client = Client::new(url.clone(), String::new(), &config, authorization, None, known.timeout);
+            let client = Client::new(
+                url.clone(),
+                String::new(),
+                &config,
+                authorization,
+                None,
+                known.timeout,
+                read_only,
+            );
             clients.push(client.map_err(|error| blocked(&error.to_string()))?);
         }
         Ok(clients)

@@ -42,7 +42,7 @@ pub(crate) use kubelet::is_forbidden;
 pub use kubelet::recorded_handshake;
 #[cfg(target_os = "linux")]
 pub use prove::prove;
-pub(crate) use stack::Client;
+pub(crate) use stack::{Client, Guard};
 
 /// How often an answer of 429 (the API server's priority and fairness turned the request away) is asked again.
 const RETRIES: usize = 2;
@@ -107,12 +107,13 @@ impl Default for ConnectOptions {
     }
 }
 
-/// A way to the API server of a kubeconfig, for `send_guarded`. For `src/probe` alone; a test looks for other callers.
-pub(crate) async fn guarded_client(options: &ConnectOptions) -> Result<Client, ConnectError> {
+/// A way to the API server of a kubeconfig through which more may leave than what only reads: as much as `guard` lets
+/// through. For `src/probe` alone; a test looks for other callers.
+pub(crate) async fn guarded_client(options: &ConnectOptions, guard: Guard) -> Result<Client, ConnectError> {
     let environment = Environment::of_this_process();
     let target = auth::find(options.kubeconfig.as_deref(), options.context.as_deref(), &environment).await?;
     let Target { server, prefix, config, authorization, proxy, .. } = target;
-    Client::new(server, prefix, &config, authorization, proxy.as_ref(), options.timeout)
+    Client::new(server, prefix, &config, authorization, proxy.as_ref(), options.timeout, guard)
 }
 
 /// A request's observation, once there is one.
@@ -173,6 +174,7 @@ impl Live {
                 authorization,
                 proxy.as_ref(),
                 options.timeout,
+                stack::read_only,
             )
         };
         let instances =
@@ -257,7 +259,7 @@ impl Live {
         };
         let _permit = self.api_permits.acquire().await;
         for client in clients {
-            match client.send(Method::Get, path, None).await {
+            match client.send("GET", path, None).await {
                 Ok(answer) => return self.response(path, &answer, date(&answer.headers)),
                 // Nothing was sent to who is not of this cluster by that name; there may be another to know it by.
                 Err(failure) if failure.kind == FailureKind::Tls => last = failure,
@@ -293,7 +295,7 @@ impl Live {
         let mut retries = 0;
         loop {
             let before = Timestamp::now();
-            let answer = match client.send(method, path, body.as_deref()).await {
+            let answer = match client.send(method.as_str(), path, body.as_deref()).await {
                 Err(failure) => return self.failed(failure),
                 Ok(answer) => answer,
             };

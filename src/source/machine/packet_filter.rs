@@ -153,7 +153,12 @@ async fn save(place: &Place, backend: Backend, family: Family, program: &str, re
     let printed = match found(place, program, backend).await {
         Some(path) => run::output(place, &path, &[]).await,
         // nft shows these tables as well, if with less; whether that will do is for whoever walks them to say.
-        None if backend == Backend::IptablesNft => return,
+        None if backend == Backend::IptablesNft => {
+            // Of Services nft shows the rules of these tables in a form that is not read.
+            let why = format!("{program} is not there");
+            read.services.unread.push(UnreadServices { mode: ProxyMode::Iptables, why });
+            return;
+        }
         None => Err(Unseen::lacking(format!("{program} is not there"))),
     };
     match printed {

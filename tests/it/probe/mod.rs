@@ -81,11 +81,11 @@ fn only_the_client_of_probe_goes_round_the_read_only_guard() {
     let src = root().join("src");
     let mut callers: Vec<String> = rust_files(&src)
         .iter()
-        .filter(|path| read(path).contains("guarded_client") || read(path).contains("send_guarded"))
+        .filter(|path| read(path).contains("guarded_client"))
         .map(|path| path.strip_prefix(&src).expect("below src").display().to_string())
         .collect();
     callers.sort();
-    assert_eq!(callers, ["probe/client.rs", "source/live/mod.rs", "source/live/stack.rs"]);
+    assert_eq!(callers, ["probe/client.rs", "source/live/mod.rs"]);
 }
 
 /// The requests of an undisturbed run: a look for leftovers, two creations, one look at the pods, two deletions, and a

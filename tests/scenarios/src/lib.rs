@@ -5,10 +5,25 @@
 
 mod expect;
 mod list;
+mod machines;
 mod verify;
 
 #[cfg(feature = "run")]
 pub mod run;
 
 pub use expect::{Cure, Expect, Look, Mode, Scenario};
-pub use list::SCENARIOS;
+use list::CHAIN;
+use machines::MACHINES;
+
+/// Every scenario: those of the chain, then those of the machines beneath.
+pub const SCENARIOS: &[Scenario] = &joined();
+
+const fn joined() -> [Scenario; CHAIN.len() + MACHINES.len()] {
+    let mut all = [MACHINES[0]; CHAIN.len() + MACHINES.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < CHAIN.len() { CHAIN[at] } else { MACHINES[at - CHAIN.len()] };
+        at += 1;
+    }
+    all
+}

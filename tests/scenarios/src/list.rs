@@ -1,4 +1,4 @@
-//! Every scenario, in the order of the chain.
+//! The scenarios of the chain, in its order.
 
 use crate::expect::{CLEAN, Cure, Expect, Look, Mode, Scenario};
 
@@ -28,8 +28,8 @@ const BLOCKED: Expect = Expect::roots(&["pod-network-to-api-blocked"]).candidate
 const POLICY_OUT: Expect = Expect::roots(&["network-policy-blocks-egress"]);
 const POLICY_IN: Expect = Expect::roots(&["network-policy-blocks-ingress"]);
 
-/// Every scenario.
-pub const SCENARIOS: &[Scenario] = &[
+/// Every scenario of the chain.
+pub(crate) const CHAIN: &[Scenario] = &[
     Scenario {
         name: "healthy-signed",
         about: "kubelets with certificates that the cluster signed",

@@ -11,9 +11,9 @@ use serde_json::json;
 use crate::Scenario;
 
 /// A fault shows within this.
-const SHOWS: Duration = Duration::from_mins(4);
+pub(super) const SHOWS: Duration = Duration::from_mins(4);
 /// A pipeline works within this.
-const WORKS: Duration = Duration::from_mins(3);
+pub(super) const WORKS: Duration = Duration::from_mins(3);
 
 /// The flags by which kube-apiserver publishes the front proxy's CA.
 const REQUESTHEADER: [&str; 5] = [
@@ -29,6 +29,7 @@ pub(super) fn options(scenario: &Scenario) -> Options {
     let fault = fault(scenario.name);
     // Names of clusters have room for twenty characters.
     let options = Options::new(format!("s-{}", short(scenario.name))).serving(&Serving::Bootstrapped);
+    let options = super::machines::options(fault, options);
     match fault {
         "healthy-insecure"
         | "self-signed-all"
@@ -70,7 +71,16 @@ fn short(name: &str) -> String {
 /// Does what the scenario says, and waits until it shows.
 pub(super) fn inject(cluster: &Cluster, name: &str) -> Result<()> {
     let name = fault(name);
-    let kinds = [healthy, kubelets, network, super::policies::policies, identity, registration, hpas];
+    let kinds = [
+        healthy,
+        kubelets,
+        network,
+        super::policies::policies,
+        super::machines::machines,
+        identity,
+        registration,
+        hpas,
+    ];
     let made = kinds.into_iter().find_map(|kind| kind(cluster, name));
     made.unwrap_or_else(|| bail!("nobody knows how to make {name}"))
 }
@@ -440,7 +450,7 @@ fn age_s(time: &serde_json::Value) -> Result<Option<u64>> {
     Ok(Some(now.saturating_sub(then)))
 }
 
-fn one_node_serves(cluster: &Cluster, node: &str) -> Result<()> {
+pub(super) fn one_node_serves(cluster: &Cluster, node: &str) -> Result<()> {
     cluster.wait(&format!("metrics of {node}"), SHOWS, || {
         let top = cluster.kubectl(&["top", "nodes", "--no-headers"])?;
         let line = top.lines().find(|line| line.starts_with(node));

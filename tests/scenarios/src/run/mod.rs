@@ -3,6 +3,7 @@
 mod cure;
 mod fault;
 mod look;
+mod machines;
 mod policies;
 mod results;
 

@@ -1,0 +1,89 @@
+//! Faults of machines, which the machines themselves show.
+
+use anyhow::{Result, bail};
+use cluster::{Cluster, Firewall, IptablesBackend, MetricsServer, Options, ProxyMode, Refusal};
+use serde_json::json;
+
+use super::fault::{SHOWS, WORKS, apiservice_says, install_on_node1, log_has, one_node_serves, working};
+
+/// What the cluster of such a scenario starts with.
+pub(super) fn options(name: &str, options: Options) -> Options {
+    match name {
+        "machines-nftables" => options.proxy_mode(ProxyMode::Nftables),
+        "machines-forward-drop-legacy" => options.iptables(IptablesBackend::Legacy),
+        _ => options,
+    }
+}
+
+/// Does what the scenario says.
+pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
+    let name = name.strip_prefix("machines-")?;
+    let make = || match name {
+        "healthy" | "nftables" => working(cluster, &MetricsServer::default()),
+        "forward-drop" => forward_drop(cluster, IptablesBackend::Nft),
+        "forward-drop-legacy" => forward_drop(cluster, IptablesBackend::Legacy),
+        "ip-forward-off" => {
+            works_on_node1(cluster)?;
+            cluster.ip_forward_off("node1")?;
+            cluster.end_metrics_server()?;
+            log_has(cluster, "i/o timeout")
+        }
+        "kube-proxy-gone" => {
+            cluster.remove_kube_proxy("node1")?;
+            install_on_node1(cluster)?;
+            log_has(cluster, "dial tcp 10.96.0.1:443")
+        }
+        "kubelet-port-dropped" => {
+            works_on_node1(cluster)?;
+            let firewall = Firewall::Iptables(IptablesBackend::Nft);
+            cluster.filter_kubelet_port("node2", "node1", Refusal::Drop, firewall)?;
+            log_has(cluster, "node=\"node2\"")
+        }
+        "kubelet-port-rejected" => {
+            works_on_node1(cluster)?;
+            cluster.filter_kubelet_port("node2", "node1", Refusal::Reject, Firewall::Nftables)?;
+            log_has(cluster, "no route to host")
+        }
+        "no-pod-route" => {
+            works_on_node1(cluster)?;
+            cluster.forget_routes_to_pods()?;
+            apiservice_says(cluster, "failing or missing response")
+        }
+        "kubelet-config-moved" => {
+            works_on_node1(cluster)?;
+            cluster.move_kubelet_config("node2", "/etc/kubernetes/kubelet.yaml", |config| {
+                config["authentication"]["webhook"]["enabled"] = json!(false);
+            })?;
+            log_has(cluster, "401 Unauthorized")?;
+            one_node_serves(cluster, "node1")
+        }
+        "kubelet-config-missing" => {
+            works_on_node1(cluster)?;
+            cluster.lose_kubelet_config("node2")?;
+            cluster.wait("node2 not to be Ready", SHOWS, || {
+                let node = cluster.get(&["node", "node2"])?;
+                let conditions = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
+                Ok(conditions.iter().any(|it| it["type"] == "Ready" && it["status"] != "True"))
+            })
+        }
+        "front-proxy-expired" => {
+            working(cluster, &MetricsServer::default())?;
+            cluster.expire_front_proxy_certificate(Some("/etc/kubernetes/front-proxy"))?;
+            apiservice_says(cluster, "bad status from")
+        }
+        _ => bail!("nobody knows how to make {name}"),
+    };
+    Some(make())
+}
+
+fn works_on_node1(cluster: &Cluster) -> Result<()> {
+    install_on_node1(cluster)?;
+    cluster.wait_metrics_available(WORKS)?;
+    one_node_serves(cluster, "node2")
+}
+
+fn forward_drop(cluster: &Cluster, backend: IptablesBackend) -> Result<()> {
+    cluster.forward_drop("node1", Firewall::Iptables(backend))?;
+    install_on_node1(cluster)?;
+    log_has(cluster, "i/o timeout")
+}
