@@ -79,9 +79,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             return Ok(Outcome::Pass);
         }
         for probe in probes {
-            let dial = match probed::reached(ctx, probe, &probe.dns)? {
-                Some(dial) => dial,
-                None => return Ok(not_applicable("pods have no name server")),
+            let Some(dial) = probed::reached(ctx, probe, &probe.dns)? else {
+                return Ok(not_applicable("pods have no name server"));
             };
             match &dial.reach {
                 Reach::Answered | Reach::NameNotResolved => {}

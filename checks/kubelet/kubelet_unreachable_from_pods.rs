@@ -97,7 +97,7 @@ fn by_probes(ctx: &Context<'_>, evidence: &Evidence, node: &Node, subject: Subje
     let from = &probe.node;
     let at = [subject.clone(), probed::node_of(probe)];
     let finding = Finding::new(subject, format!("a pod on node {from} dialled {address}: {words}"))
-        .cite(obs, &format!("kubelets[{}].reach", node.name), words, "an answer")
+        .cite(obs, format!("kubelets[{}].reach", node.name), words, "an answer")
         .at(at)
         .decided_by(Step::run(
             "workstation",
