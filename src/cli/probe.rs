@@ -41,6 +41,7 @@ const IMAGE: &str = concat!("metrics-preflight:", env!("CARGO_PKG_VERSION"));
 /// happens. What it saw is joined with what `check` sees, and diagnosed. The image has to be on the nodes or in a
 /// registry that they reach.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct ProbeArgs {
     /// The image with this program
     #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
