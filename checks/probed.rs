@@ -2,6 +2,7 @@
 
 use crate::Context;
 use crate::check::{Subject, Undecided};
+use crate::diagnosis::has_fresh_metrics;
 use crate::evidence::{Evidence, Mode, Need, Node, Obs, PodProbe, Reach, Why};
 
 /// Undecided, because no probe shows it.
@@ -126,6 +127,23 @@ pub(crate) fn kubelet<'e>(
         }
     }
     best.ok_or_else(|| open(ctx, Why::NotAsked("no probe dialled this kubelet".to_owned())))
+}
+
+/// Whether metrics-server reads this node's kubelet now, which says more than any probe. Before it is installed it reads
+/// none.
+///
+/// # Errors
+/// When the answer of the Metrics API was not seen.
+pub(crate) fn is_read_now(ctx: &Context<'_>, evidence: &Evidence, node: &Node) -> Result<bool, Undecided> {
+    if evidence.mode == Mode::BeforeInstall {
+        return Ok(false);
+    }
+    // An answer that is none shows nobody's metrics.
+    if ctx.need(&evidence.metrics.nodes_answer)?.status != 200 {
+        return Ok(false);
+    }
+    ctx.need(&evidence.metrics.nodes)?;
+    Ok(has_fresh_metrics(evidence, &node.name))
 }
 
 /// What a kubelet says in its 403, whom it took the caller for

@@ -67,6 +67,8 @@ fn evidence(mode: Mode, api: Reach, kubelet: Reach) -> Evidence {
     evidence.backend.args = seen(Need::Pods, Vec::new());
     evidence.backend.reviews.account = Some("system:serviceaccount:kube-system:metrics-server".to_owned());
     evidence.metrics.discovery = seen(Need::MetricsDiscovery, Answer { status: 503, message: String::new() });
+    let answer = Answer { status: 503, message: String::new() };
+    evidence.metrics.nodes_answer = seen(Need::NodeMetrics, answer);
     evidence.nodes = seen(Need::Nodes, vec![node("172.30.0.11")]);
     evidence.probes = vec![PodProbe {
         node: NODE.to_owned(),
@@ -236,6 +238,7 @@ fn a_silent_name_server_matters_where_names_are_dialled() {
     assert_eq!(word(&DNS, &with(NODE, Reach::Failed("odd".to_owned()))), "open");
     let mut works = with(NODE, Reach::TimedOut);
     let sample = NodeMetric { node: NODE.to_owned(), timestamp: works.taken_at, window_s: 15 };
+    works.metrics.nodes_answer = seen(Need::NodeMetrics, Answer { status: 200, message: String::new() });
     works.metrics.nodes = seen(Need::NodeMetrics, vec![sample]);
     assert_eq!(word(&DNS, &works), "pass", "its metrics are fresh, so metrics-server finds it");
 }

@@ -21,7 +21,7 @@ use crate::rules::{Rule, Rules, View};
 
 pub use autoscalers::{AutoscalerVerdict, MetricOutcome, MetricVerdict, Reason};
 pub use verdict::{Policy, Verdict};
-pub(crate) use verdict::{all_ready_nodes_fresh, fresh_s};
+pub(crate) use verdict::{fresh_s, has_fresh_metrics};
 pub use waivers::{EXPIRED, Excused, UNUSED, Waiver, WaiverState};
 
 /// What is wrong with the pipeline, and what could not be decided.

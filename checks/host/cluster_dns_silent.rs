@@ -31,7 +31,6 @@ use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Subject,
     Undecided, fail, not_applicable,
 };
-use crate::diagnosis::all_ready_nodes_fresh;
 use crate::evidence::{Evidence, Mode, Need, Reach, Why};
 use crate::{probed, support};
 
@@ -43,7 +42,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: &[Mode::Installed, Mode::BeforeInstall],
-    needs: &[Need::Pods, Need::Nodes, Need::PodProbe],
+    needs: &[Need::Pods, Need::Nodes, Need::NodeMetrics, Need::PodProbe],
     explains: &[
         "metrics-server-not-ready",
         "apiservice-unavailable",
@@ -72,13 +71,16 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let Some(name) = named else {
             return Ok(not_applicable("metrics-server dials addresses, which need no name server"));
         };
-        if all_ready_nodes_fresh(evidence) {
+        let mut finds_all = true;
+        for node in ctx.need(&evidence.nodes)?.iter().filter(|node| node.ready) {
+            finds_all &= probed::is_read_now(ctx, evidence, node)?;
+        }
+        if finds_all {
             return Ok(Outcome::Pass);
         }
         for probe in probes {
-            let dial = match probed::reached(ctx, probe, &probe.dns)? {
-                Some(dial) => dial,
-                None => return Ok(not_applicable("pods have no name server")),
+            let Some(dial) = probed::reached(ctx, probe, &probe.dns)? else {
+                return Ok(not_applicable("pods have no name server"));
             };
             match &dial.reach {
                 Reach::Answered | Reach::NameNotResolved => {}

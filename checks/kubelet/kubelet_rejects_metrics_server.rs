@@ -39,7 +39,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Place(&["kubelet-webhook-authentication-off", "nodes-metrics-not-permitted"]),
     modes: &[Mode::Installed],
-    needs: &[Need::Logs, Need::Nodes, Need::PodProbe],
+    needs: &[Need::Logs, Need::Nodes, Need::NodeMetrics, Need::PodProbe],
     explains: tls::EXPLAINS,
     question: Question::Listed,
     source: include_str!("kubelet_rejects_metrics_server.rs"),
@@ -50,11 +50,19 @@ pub(crate) const CHECK: Check = Check {
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_nodes(|ctx, node, subject| {
         let answer = probed::answer(ctx, evidence, node);
-        let said = match ctx.need(&node.scrape_log) {
-            Ok(said) => said,
-            // Where nobody looked, it is the log that would have said it.
-            Err(open) if evidence.probes.is_empty() => return Err(open),
-            Err(_) => {
+        let status = ctx.need(&node.scrape_log).map(|said| {
+            said.as_ref().and_then(|signal| match &signal.signature {
+                Signature::ScrapeFailed { failure: ScrapeFailure::Status(status), .. } => Some(*status),
+                _ => None,
+            })
+        });
+        let status = match status {
+            Ok(Some(status)) => status,
+            // Nothing said may mean that nothing was tried: a probe has.
+            _ if !evidence.probes.is_empty() => {
+                if probed::is_read_now(ctx, evidence, node)? {
+                    return Ok(Outcome::Pass);
+                }
                 let answer = answer?;
                 if answer.status == 200 {
                     return Ok(Outcome::Pass);
@@ -66,12 +74,9 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                         .cite(answer.obs, path, words, "200 OK");
                 return Ok(fail(finding));
             }
+            Ok(None) => return Ok(Outcome::Pass),
+            Err(open) => return Err(open),
         };
-        let status = said.as_ref().and_then(|signal| match &signal.signature {
-            Signature::ScrapeFailed { failure: ScrapeFailure::Status(status), .. } => Some(*status),
-            _ => None,
-        });
-        let Some(status) = status else { return Ok(Outcome::Pass) };
         let finding = match answer.ok().filter(|answer| answer.status != 200) {
             None => Finding::new(subject, format!("it answered metrics-server with {status}"))
                 .decided_by(Step::run("workstation", "metrics-preflight probe")),

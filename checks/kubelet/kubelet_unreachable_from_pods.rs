@@ -51,7 +51,7 @@ pub(crate) const CHECK: Check = Check {
         "cluster-dns-silent",
     ]),
     modes: tls::MODES,
-    needs: &[Need::Pods, Need::Logs, Need::Nodes, Need::PodProbe],
+    needs: &[Need::Pods, Need::Logs, Need::Nodes, Need::NodeMetrics, Need::PodProbe],
     explains: tls::EXPLAINS,
     question: Question::Listed,
     source: include_str!("kubelet_unreachable_from_pods.rs"),
@@ -66,10 +66,10 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         }
         let silence = match support::kubelet_silence(ctx, node) {
             Ok(Some(silence)) => silence,
+            // Nothing said may mean that nothing was tried: a probe has.
+            _ if !evidence.probes.is_empty() => return by_probes(ctx, evidence, node, subject),
             Ok(None) => return Ok(Outcome::Pass),
-            // Where nobody looked, it is the log that would have said it.
-            Err(open) if evidence.probes.is_empty() => return Err(open),
-            Err(_) => return by_probes(ctx, evidence, node, subject),
+            Err(open) => return Err(open),
         };
         let (address, words) = (silence.address, silence.words);
         let finding = Finding::new(subject, format!("metrics-server dialled {address}: {words}"))
@@ -86,6 +86,9 @@ const DECIDE: &str = "metrics-preflight probe";
 
 /// What pods saw that looked from metrics-server's place.
 fn by_probes(ctx: &Context<'_>, evidence: &Evidence, node: &Node, subject: Subject) -> Decision {
+    if probed::is_read_now(ctx, evidence, node)? {
+        return Ok(Outcome::Pass);
+    }
     let (probe, obs, reach) = probed::kubelet(ctx, evidence, node)?;
     if reach.is_connected() {
         return Ok(Outcome::Pass);
@@ -95,7 +98,7 @@ fn by_probes(ctx: &Context<'_>, evidence: &Evidence, node: &Node, subject: Subje
     let from = &probe.node;
     let at = [subject.clone(), probed::node_of(probe)];
     let finding = Finding::new(subject, format!("a pod on node {from} dialled {address}: {words}"))
-        .cite(obs, &format!("kubelets[{}].reach", node.name), words, "an answer")
+        .cite(obs, format!("kubelets[{}].reach", node.name), words, "an answer")
         .at(at)
         .decided_by(Step::run(
             "workstation",

@@ -86,7 +86,7 @@ fn by_probe(ctx: &Context<'_>, evidence: &Evidence, node: &Node, subject: Subjec
     let Answered { probe, obs, status, message } = answer;
     let cite = |finding: Finding| {
         let value = format!("status {status}: {message}");
-        finding.cite(obs, &format!("kubelets[{}].reach", node.name), value, "the ServiceAccount's name")
+        finding.cite(obs, format!("kubelets[{}].reach", node.name), value, "the ServiceAccount's name")
     };
     match (status, probed::forbidden_user(message)) {
         (403, Some("system:anonymous")) => {

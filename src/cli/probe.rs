@@ -41,6 +41,7 @@ const IMAGE: &str = concat!("metrics-preflight:", env!("CARGO_PKG_VERSION"));
 /// happens. What it saw is joined with what `check` sees, and diagnosed. The image has to be on the nodes or in a
 /// registry that they reach.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct ProbeArgs {
     /// The image with this program
     #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
@@ -289,11 +290,15 @@ fn observations(
         observations.push(Observation { request: Request::fact(vantage(&pod.node), FACT), seen_at, outcome });
     }
     if !done.outcomes.iter().any(Result::is_ok) {
+        let about_image = reasons.iter().any(|why| why.contains("image"));
         let failure = Failure::new(Kind::Probe, "no pod saw anything");
-        let failure = reasons.into_iter().fold(failure, Failure::context);
-        return Err(failure
-            .hint("The image is this program and nothing else; docs/src/probe.md says how to build and load it.")
-            .hint("`metrics-preflight check` diagnoses the cluster without a probe."));
+        let mut failure = reasons.into_iter().fold(failure, Failure::context);
+        if about_image {
+            failure = failure.hint(
+                "The image holds this program and nothing else; docs/src/container.md says how it is built.",
+            );
+        }
+        return Err(failure.hint("`metrics-preflight check` diagnoses the cluster without a probe."));
     }
     let looks = plan.pods.iter().map(|pod| ProbeLook { node: pod.node.clone() }).collect();
     Ok((looks, observations))

@@ -2,7 +2,7 @@
 
 use checks::evidence::{
     AnonymousAccess, Answer, ApiServer, Csr, CsrState, Evidence, HostProxy, KubeletProbe, Look, Need, Obs,
-    PodProbe, Reach, ScrapeFailure, Signature,
+    PodProbe, ProbeDial, Reach, ScrapeFailure, Signature,
 };
 
 /// What is made of one recording: the name of it, the words for the change, and the change.
@@ -67,6 +67,45 @@ const EDITS: &[Edit] = &[
             }
         }
     }),
+    ("healthy-signed.nodes", "with a probe that reaches everything", |evidence| {
+        probe(evidence, http(200, ""), |_| http(200, ""))
+    }),
+    (
+        "self-signed-all.nodes",
+        "with names that no name server resolves, and a probe that says so",
+        |evidence| {
+            probe(evidence, http(200, ""), |_| Reach::NameNotResolved);
+            let request = evidence.requests.len() - 1;
+            let dial = ProbeDial { address: "10.96.0.10:53".to_owned(), reach: Reach::TimedOut };
+            evidence.probes[0].dns = Obs::seen(Need::PodProbe, [request], Some(dial));
+            let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
+            for node in nodes {
+                let name = node.name.clone();
+                if let Look::Seen(Some((address, _))) = &mut node.dial.look {
+                    address.clone_from(&name);
+                }
+                if let Look::Seen(Some(signal)) = &mut node.scrape_log.look {
+                    let failure = ScrapeFailure::NameNotResolved;
+                    signal.signature = Signature::ScrapeFailed { node: name.clone(), address: name, failure };
+                }
+            }
+        },
+    ),
+    ("forward-drop.nodes", "with a probe that reaches its own node alone", |evidence| {
+        probe(evidence, Reach::TimedOut, |is_own| if is_own { http(200, "") } else { Reach::TimedOut });
+    }),
+    ("no-nodes-metrics.nodes", "with a probe that reads the refusal", |evidence| {
+        let user = evidence.backend.reviews.account.clone().unwrap_or_default();
+        probe(evidence, http(200, ""), |_| {
+            http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
+        });
+    }),
+    ("not-installed-ready.before", "with a probe that reaches everything", |evidence| {
+        let user = "system:serviceaccount:kube-system:default";
+        probe(evidence, http(200, ""), |_| {
+            http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
+        });
+    }),
     ("node-healthy", "with swap and no kubelet", |evidence| {
         let host = &mut evidence.hosts[0];
         set(&mut host.kubelet, None);
@@ -110,24 +149,6 @@ const EDITS: &[Edit] = &[
         if let (Some(client), Some(ca)) = (&files.client, &mut files.ca) {
             ca.chain.clone_from(&client.chain);
         }
-    }),
-    ("healthy-signed.nodes", "with a probe that reaches everything", |evidence| {
-        probe(evidence, http(200, ""), |_| http(200, ""))
-    }),
-    ("forward-drop.nodes", "with a probe that reaches its own node alone", |evidence| {
-        probe(evidence, Reach::TimedOut, |is_own| if is_own { http(200, "") } else { Reach::TimedOut });
-    }),
-    ("no-nodes-metrics.nodes", "with a probe that reads the refusal", |evidence| {
-        let user = evidence.backend.reviews.account.clone().unwrap_or_default();
-        probe(evidence, http(200, ""), |_| {
-            http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
-        });
-    }),
-    ("not-installed-ready.before", "with a probe that reaches everything", |evidence| {
-        let user = "system:serviceaccount:kube-system:default";
-        probe(evidence, http(200, ""), |_| {
-            http(403, &format!("Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[metrics])"))
-        });
     }),
 ];
 

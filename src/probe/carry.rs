@@ -56,6 +56,7 @@ pub async fn out(
     now: impl Fn() -> Timestamp + Send + Sync + 'static,
 ) -> Done {
     let state = Arc::new(State::default());
+    let stopped_later = stop.clone();
     let work = {
         let (writer, plan, state) = (Arc::clone(&writer), Arc::clone(&plan), Arc::clone(&state));
         // A task of its own: what panics in there ends there, and the pods are removed all the same.
@@ -72,6 +73,8 @@ pub async fn out(
     };
     let panicked = worked.is_err();
     let (outcomes, interrupted) = worked.unwrap_or_default();
+    // Also while it was removed: the user wants to stop, and everything is gone first.
+    let interrupted = interrupted || *stopped_later.borrow();
     Done { outcomes, left: removed.err().unwrap_or_default(), interrupted, panicked }
 }
 

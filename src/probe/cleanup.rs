@@ -12,7 +12,7 @@ use super::labels::MARK;
 use super::run::{REMOVE_AFTER, is_name};
 
 /// How long is tried, when the API server does not answer meanwhile.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 /// A pod that ended longer ago than this is read by nobody any more: a run reads within a second.

@@ -1,4 +1,4 @@
-//! The pod of a probe: on one node, with metrics-server's identity, and with no more than the PodSecurity profile
+//! The pod of a probe: on one node, with metrics-server's identity, and with no more than the `PodSecurity` profile
 //! `restricted` permits.
 
 use serde_json::{Value, json};

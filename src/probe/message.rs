@@ -98,13 +98,11 @@ impl Message {
         }
         // The least bad goes first: the last range of the last group.
         while let Some(group) = self.kubelets.last_mut() {
-            match group.1.pop() {
-                Some((first, last)) => self.omitted += last - first + 1,
-                None => {
-                    self.kubelets.pop();
-                    continue;
-                }
-            }
+            let Some((first, last)) = group.1.pop() else {
+                self.kubelets.pop();
+                continue;
+            };
+            self.omitted += last - first + 1;
             if let Some(text) = self.fitting() {
                 return text;
             }
@@ -133,7 +131,9 @@ impl Message {
             }
         }
         if let Look::Seen(dials) = &mut self.direct {
-            dials.iter_mut().for_each(|dial| shorten(&mut dial.reach, limit));
+            for dial in dials {
+                shorten(&mut dial.reach, limit);
+            }
         }
         for look in [&mut self.service, &mut self.dns] {
             if let Look::Seen(Some(dial)) = look {
@@ -152,7 +152,9 @@ impl Message {
                 None => merged.push(Group(reach, ranges)),
             }
         }
-        merged.iter_mut().for_each(|group| group.1.sort_unstable());
+        for group in &mut merged {
+            group.1.sort_unstable();
+        }
         self.kubelets = merged;
     }
 

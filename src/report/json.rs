@@ -184,8 +184,8 @@ pub(crate) struct Place {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Error {
-    /// `usage`, `configuration`, `input`, `unreachable`, `interrupted`, `output` or `bug`.
-    #[cfg_attr(test, schemars(extend("enum" = ["usage", "configuration", "input", "unreachable", "interrupted", "output", "bug"])))]
+    /// `usage`, `configuration`, `input`, `unreachable`, `probe`, `interrupted`, `output` or `bug`.
+    #[cfg_attr(test, schemars(extend("enum" = ["usage", "configuration", "input", "unreachable", "probe", "interrupted", "output", "bug"])))]
     pub(crate) kind: &'static str,
     /// What failed, and why.
     pub(crate) message: String,

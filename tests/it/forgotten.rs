@@ -11,6 +11,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tests/it", &["main.rs"]),
     ("tests/scenarios/src", &["lib.rs", "main.rs"]),
     ("tests/cluster/src", &["lib.rs", "main.rs"]),
+    ("tests/filter/src", &["main.rs"]),
     ("tests/gate/src", &["lib.rs", "main.rs"]),
 ];
 

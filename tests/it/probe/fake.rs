@@ -183,7 +183,12 @@ fn serve(
         pods(&mut lock(state), &method, &path, body, fate)
     } else {
         let absent = (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}));
-        answers.get(&format!("{method} {path}")).cloned().or_else(|| listed(&path, answers)).unwrap_or(absent)
+        answers
+            .get(&format!("{method} {path}"))
+            .cloned()
+            .or_else(|| listed(&path, answers))
+            .or_else(|| pod(&path, answers))
+            .unwrap_or(absent)
     };
     if let Some((When::After, Strike::Signal(signal))) = strike {
         strike_now(state, signal);
@@ -198,6 +203,17 @@ fn serve(
         text.len()
     );
     stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(text.as_bytes())).ok()
+}
+
+/// A pod out of the list in which it was recorded.
+fn pod(path: &str, answers: &BTreeMap<String, (u64, Value)>) -> Option<(u64, Value)> {
+    let (_, name) = path.rsplit_once("/pods/")?;
+    let lists = answers.iter().filter(|(key, _)| key.contains("/pods?"));
+    let mut items = lists.flat_map(|(_, (_, list))| list["items"].as_array().into_iter().flatten());
+    let mut pod = items.find(|pod| pod["metadata"]["name"] == name)?.clone();
+    // The items of a list do not say what they are.
+    pod["kind"] = json!("Pod");
+    Some((200, pod))
 }
 
 /// What `probe` lists besides, which no `check` has recorded.
