@@ -116,6 +116,8 @@ fn needs(wish: &Wish) -> BTreeSet<Need> {
     if !wish.nodes_proxy {
         needs.remove(&Need::Configz);
     }
+    // Whoever wants a dry run names the kinds that it is about; it takes the right to change them.
+    needs.remove(&Need::DryRun);
     if wish.purpose == Purpose::Probe {
         needs.insert(Need::PodProbe);
     } else {
@@ -233,6 +235,8 @@ fn right(verb: &str, resource: &str) -> Right {
 
 /// Rules as few as possible: resources of one group with the same verbs stand together.
 fn rules(rights: &BTreeSet<Right>) -> Vec<Value> {
+    // Resources by group, name and verbs.
+    type Alike<'r> = (&'r str, Option<&'r str>, Vec<&'r str>);
     let mut verbs: BTreeMap<(&str, &str, Option<&str>), BTreeSet<&str>> = BTreeMap::new();
     for (verb, group, resource, name) in rights {
         // Which metrics there are nobody knows beforehand.
@@ -241,7 +245,7 @@ fn rules(rights: &BTreeSet<Right>) -> Vec<Value> {
             verbs.entry((group, resource, name.as_deref())).or_default().insert(verb);
         }
     }
-    let mut grouped: BTreeMap<(&str, Option<&str>, Vec<&str>), Vec<&str>> = BTreeMap::new();
+    let mut grouped: BTreeMap<Alike<'_>, Vec<&str>> = BTreeMap::new();
     for ((group, resource, name), verbs) in verbs {
         grouped.entry((group, name, verbs.into_iter().collect())).or_default().push(resource);
     }

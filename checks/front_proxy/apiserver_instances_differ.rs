@@ -51,7 +51,7 @@ pub(crate) const CHECK: Check = Check {
         "network-policy-blocks-ingress",
     ]),
     modes: &[Mode::Installed],
-    needs: &[Need::MetricsDiscovery, Need::ApiService, Need::ApiServers],
+    needs: &[Need::ApiService, Need::MetricsDiscovery, Need::ApiServers],
     explains: identity::EXPLAINS,
     question: Question::Listed,
     source: include_str!("apiserver_instances_differ.rs"),

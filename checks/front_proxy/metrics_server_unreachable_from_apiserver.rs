@@ -62,6 +62,8 @@ const WORDS: &[&str] = &[
     "no route to host",
     "network is unreachable",
     "timed out waiting for https://",
+    // A connection of before on which pings have no answer any more (golang.org/x/net/http2, `closeForLostPing`).
+    "http2: client connection lost",
 ];
 
 /// The condition that says that no connection came about, and the words in it that do.

@@ -53,7 +53,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let finding = Finding::new(shown.subject.clone(), detail).cite(
             &shown.host.front_proxy,
             "client.validity",
-            &format!("{} to {}", judgement.not_before, judgement.not_after),
+            format!("{} to {}", judgement.not_before, judgement.not_after),
             &format!("around {}", disk::now(evidence, shown.host)),
         );
         Ok(fail(finding))

@@ -115,7 +115,10 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             Dialled::Lost(words, at) => {
                 let finding = found(format!("dialling metrics-server's pod from the machine, {words}"))
                     .cite(&host.dials[at].reach, "dial", words, "a connection")
-                    .likely(&["network-policy-blocks-ingress", "forward-policy-drop"]);
+                    .likely(&["network-policy-blocks-ingress", "forward-policy-drop", "ip-forward-off"])
+                    // What the pod's own machine does not forward gets lost just so.
+                    .at([subject])
+                    .at(support::nodes_of_pods(evidence));
                 return Ok(fail(finding));
             }
             Dialled::Not => {}

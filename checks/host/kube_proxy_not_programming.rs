@@ -132,22 +132,22 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
 
 fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let mut steps = Vec::new();
-    if evidence.cluster.distribution == Distribution::Kubeadm {
+    for finding in findings {
+        let run_on = finding.facts.get("run_on").cloned().unwrap_or_default();
         steps.push(
-            Step::run("workstation", "kubectl -n kube-system rollout restart daemonset/kube-proxy")
-                .verify("kubectl -n kube-system rollout status daemonset/kube-proxy --timeout=3m"),
+            Step::run(
+                run_on,
+                "systemctl enable --now kube-proxy 2>/dev/null || echo 'kube-proxy is no service of this machine'",
+            )
+            .verify("iptables-save -t nat | grep -c KUBE-SVC || nft list table ip kube-proxy | head -n 1"),
         );
-    } else {
-        for finding in findings {
-            let run_on = finding.facts.get("run_on").cloned().unwrap_or_default();
-            steps.push(
-                Step::run(
-                    run_on,
-                    "if systemctl cat kube-proxy.service >/dev/null 2>&1; then\n  systemctl enable kube-proxy.service\n  systemctl restart kube-proxy.service\nelse\n  echo 'kube-proxy is no service of this machine: start it where the cluster keeps it' >&2\n  exit 1\nfi",
-                )
-                .verify("iptables-save -t nat | grep -c KUBE-SVC || nft list table ip kube-proxy | head -n 1"),
-            );
-        }
+    }
+    // kubeadm runs it as a DaemonSet, unless somebody left that phase out.
+    if evidence.cluster.distribution == Distribution::Kubeadm {
+        steps.push(Step::run(
+            "workstation",
+            "if kubectl -n kube-system get daemonset kube-proxy >/dev/null 2>&1; then\n  kubectl -n kube-system rollout restart daemonset/kube-proxy\n  kubectl -n kube-system rollout status daemonset/kube-proxy --timeout=3m\nfi",
+        ));
     }
     steps.extend(support::restart_metrics_server(evidence));
     vec![Remedy {

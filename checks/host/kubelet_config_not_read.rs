@@ -55,7 +55,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let Some(file) = ctx.need(&host.kubelet_file)? else {
             return Ok(not_applicable("the kubelet was told of no configuration file"));
         };
-        let Some(started) = role::running(ctx, host)? else {
+        let Some(role::Running { since: started }) = role::running(ctx, host)? else {
             return Ok(not_applicable("the kubelet does not run"));
         };
         let finding = |detail: String| Finding::new(subject.clone(), detail);

@@ -107,7 +107,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             (Some(_), false) => format!("at {place} nobody listens but on {}", own.join(", ")),
         };
         let seen = if own.is_empty() { "nobody".to_owned() } else { own.join(", ") };
-        let finding = Finding::new(subject, detail)
+        let finding = Finding::new(subject.clone(), detail)
             .cite(
                 &host.listeners,
                 format!("port {port}"),
@@ -119,7 +119,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             .fact("runs", if kubelet.is_some() { "yes" } else { "no" });
         // Why a kubelet does not run is asked by checks of its own.
         let others = ["kubelet-config-missing", "swap-stops-kubelet", "kubelet-port-taken"];
-        Ok(fail(if kubelet.is_some() { finding } else { finding.likely(&others) }))
+        Ok(fail(if kubelet.is_some() { finding } else { finding.likely(&others).at([subject]) }))
     });
 }
 

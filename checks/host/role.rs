@@ -46,12 +46,18 @@ pub(super) fn role(ctx: &Context<'_>, host: &Host) -> Result<Role, Undecided> {
     Err(Undecided { need: Need::HostKubelet, why: Why::Lacking(why.to_owned()) })
 }
 
-/// When the kubelet started, where it runs and has got over its start; an unknown time counts as long ago.
-pub(super) fn running(ctx: &Context<'_>, host: &Host) -> Result<Option<Option<Timestamp>>, Undecided> {
+/// A kubelet that runs and has got over its start.
+pub(super) struct Running {
+    /// When it started; an unknown time counts as long ago.
+    pub(super) since: Option<Timestamp>,
+}
+
+/// The kubelet, where it runs and has got over its start.
+pub(super) fn running(ctx: &Context<'_>, host: &Host) -> Result<Option<Running>, Undecided> {
     let Some(process) = ctx.need(&host.kubelet)? else { return Ok(None) };
     let is_new =
         process.started.is_some_and(|started| host.taken_at.duration_since(started).as_secs() < STARTING_S);
-    Ok((!is_new).then_some(process.started))
+    Ok((!is_new).then_some(Running { since: process.started }))
 }
 
 /// A cure that is one step on each of these machines.

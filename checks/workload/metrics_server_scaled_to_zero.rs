@@ -39,7 +39,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: &[Mode::Installed],
-    needs: &[Need::Workload, Need::Pods],
+    needs: &[Need::Pods, Need::Workload],
     explains: &[
         "metrics-server-not-ready",
         "apiservice-unavailable",

@@ -40,7 +40,7 @@ impl Interrupt {
 
     /// Listens from now on to everything that asks a program to end, and never ends it at once: whoever made something
     /// removes it first.
-    pub(super) async fn patient() -> Self {
+    pub(super) fn patient() -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut signals = signals();
         // The signals are caught from the first poll on, and a task of its own may start later.

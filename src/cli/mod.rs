@@ -42,7 +42,7 @@ use crate::ui::Ui;
 /// Diagnoses the Kubernetes metrics pipeline, from the kubelet to the HPA
 ///
 /// Finds out why the Metrics API, metrics-server or an autoscaler does not work on a cluster: names the root
-/// cause, its proof and its cure. It only reads; nothing in the cluster is changed.
+/// cause, its proof and its cure. Every subcommand but `probe` only reads; nothing in the cluster is changed.
 #[derive(Debug, Parser)]
 #[command(name = "metrics-preflight", version, propagate_version = true, after_long_help = EXIT_CODES)]
 pub(crate) struct Cli {

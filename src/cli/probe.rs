@@ -123,7 +123,7 @@ impl ProbeArgs {
 async fn seen(args: &ProbeArgs, global: &Global, settings: &Settings, ui: Ui) -> Result<Seen, Failure> {
     let rules = args.rules.load_with(&settings.config.rules)?;
     let mut with = args.with.load()?;
-    let stop = Interrupt::patient().await;
+    let stop = Interrupt::patient();
     let scope = Scope::of(args.scope.namespace.clone(), args.all_nodes);
     let options = scope.options(args.before_install, &settings.defaults);
     let (source, plan) = planned(args, global, &stop, ui).await?;
@@ -306,7 +306,7 @@ fn observations(
 
 /// `--print-manifests`.
 async fn print(args: &ProbeArgs, global: &Global, ui: Ui) -> Result<Exit, Failure> {
-    let stop = Interrupt::patient().await;
+    let stop = Interrupt::patient();
     let (_, plan) = planned(args, global, &stop, ui).await?;
     for note in &plan.notes {
         ui.note(note);

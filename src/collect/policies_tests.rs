@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "cases are written down where they are used")]
 fn policy(spec: Value) -> Option<NetworkPolicy> {
     read_policy(&json!({"metadata": {"namespace": "kube-system", "name": "p"}, "spec": spec}))
 }

@@ -68,7 +68,7 @@ const EDITS: &[Edit] = &[
         }
     }),
     ("healthy-signed.nodes", "with a probe that reaches everything", |evidence| {
-        probe(evidence, http(200, ""), |_| http(200, ""))
+        probe(evidence, http(200, ""), |_| http(200, ""));
     }),
     (
         "self-signed-all.nodes",
@@ -158,10 +158,10 @@ fn http(status: i64, message: &str) -> Reach {
 
 /// Adds what a pod on metrics-server's node, or on the first one, saw of the API server and of each kubelet.
 fn probe(evidence: &mut Evidence, api: Reach, kubelet: impl Fn(bool) -> Reach) {
-    let request = evidence.requests.len() - 1;
     fn obs<T>(request: usize, value: T) -> Obs<T> {
         Obs::seen(Need::PodProbe, [request], value)
     }
+    let request = evidence.requests.len() - 1;
     let nodes = evidence.nodes.peek().cloned().unwrap_or_default();
     let own = evidence.backend.pods.peek().and_then(|pods| pods.first()?.node.clone());
     let own = own.unwrap_or_else(|| nodes[0].name.clone());

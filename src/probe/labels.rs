@@ -40,18 +40,10 @@ pub fn choose(
         (Err(why), _) => (&[][..], Some(format!("the NetworkPolicies were not seen ({why})"))),
         (Ok(policies), _) => (policies.as_slice(), None),
     };
-    let mut carried: Labels = match takers {
-        // Where it is not known who would take it, it carries none.
-        Err(_) => Labels::new(),
-        Ok(_) => {
-            let wanted =
-                |key: &String| policies.iter().any(|policy| policy.selector.keys().contains(&key.as_str()));
-            own.iter()
-                .filter(|(key, _)| wanted(key))
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect()
-        }
-    };
+    let wanted = |key: &String| policies.iter().any(|policy| policy.selector.keys().contains(&key.as_str()));
+    let selected = own.iter().filter(|(key, _)| wanted(key)).map(|(key, value)| (key.clone(), value.clone()));
+    // Where it is not known who would take it, it carries none.
+    let mut carried: Labels = if takers.is_ok() { selected.collect() } else { Labels::new() };
     let takers = takers.as_deref().unwrap_or_default();
     let taker = |carried: &Labels| takers.iter().find(|taker| taker.selector.matches(&marked(carried, run)));
     let mut avoided: Vec<&str> = Vec::new();

@@ -1,5 +1,7 @@
 //! One run of probes: its name and its end, which stand on every object that it makes.
 
+use std::fmt::Write as _;
+
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
@@ -25,7 +27,11 @@ impl Run {
     pub fn begin(now: Timestamp, within_s: u64) -> Result<Self, String> {
         let mut bytes = [0; 5];
         SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no random numbers".to_owned())?;
-        let id = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = bytes.iter().fold(String::new(), |mut id, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(id, "{byte:02x}");
+            id
+        });
         let within = SignedDuration::from_secs(i64::try_from(within_s).unwrap_or(3600));
         Ok(Self { id, remove_after: now.checked_add(within).unwrap_or(now) })
     }

@@ -47,8 +47,11 @@ fn granted(rule: &Value) -> Vec<(String, String)> {
     all
 }
 
+/// Verbs and resources.
+type Grants = BTreeSet<(String, String)>;
+
 /// What the manifests grant: cluster-wide, and in a namespace.
-fn grants() -> (BTreeSet<(String, String)>, BTreeSet<(String, String)>) {
+fn grants() -> (Grants, Grants) {
     let of = |kind: &str| {
         documents("rbac.yaml")
             .iter()
@@ -132,7 +135,7 @@ fn the_role_holds_nothing_else() {
     assert_eq!(changes, [&pair("create", "subjectaccessreviews.authorization.k8s.io")], "it changes nothing");
 }
 
-/// The Job, and the one in the CronJob.
+/// The Job, and the one in the `CronJob`.
 fn jobs() -> [Value; 2] {
     let job = documents("job.yaml").remove(0);
     let cron = documents("cronjob.yaml").remove(0);

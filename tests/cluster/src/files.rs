@@ -133,6 +133,9 @@ fn hosts_file(layout: &Layout) -> Result<String> {
 }
 
 fn link(target: &Path, path: &Path) -> Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
     fs::remove_file(path).ok();
     symlink(target, path).with_context(|| format!("cannot link {}", path.display()))
 }
@@ -234,6 +237,11 @@ fn write_node(
     // Where the packages of Kubernetes put them; the drop-in also where older ones did, and where people write.
     root.write("/usr/lib/systemd/system/kubelet.service", include_str!("../manifests/kubelet.service"))?;
     root.write(&format!("{KUBELET_DROP_INS}/10-kubeadm.conf"), include_str!("../manifests/10-kubeadm.conf"))?;
+    // As `systemctl enable kubelet` leaves it.
+    link(
+        Path::new("/usr/lib/systemd/system/kubelet.service"),
+        &root.at("/etc/systemd/system/multi-user.target.wants/kubelet.service"),
+    )?;
     link(&programs.join("kubelet"), &root.at("/usr/bin/kubelet"))?;
     root.write(KUBELET_CONFIG, &kubelet_config(root, layout, &node, serving, patch)?)?;
     root.write("/etc/containerd/config.toml", include_str!("../manifests/containerd.toml"))?;

@@ -13,7 +13,7 @@ fn manifest(name: &str) -> Result<String> {
     Ok(text.replace("REGISTRY/metrics-preflight:VERSION", PROGRAM_IMAGE))
 }
 
-/// Starts a Job of the CronJob and waits for its end: the conditions that it ends with, and its log.
+/// Starts a Job of the `CronJob` and waits for its end: the conditions that it ends with, and its log.
 fn run(cluster: &Cluster, name: &str) -> Result<(String, String)> {
     let space = ["-n", "metrics-preflight"];
     cluster.kubectl(&[&space[..], &["create", "job", name, "--from=cronjob/metrics-preflight"]].concat())?;
