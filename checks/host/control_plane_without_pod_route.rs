@@ -141,7 +141,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             Some(route) if Addresses::read(&route.destination).is_some_and(|range| range.holds(to) && is_default(route)) => {
                 open(format!("only the default route leads to {to}: `host --dial {to}:PORT` on the machine shows whether it does"))
             }
-            Some(_) => Ok(Outcome::Pass),
+            // That there is a road does not say that it leads there.
+            Some(_) => open(format!("there is a route to {to}: `host --dial {to}:PORT` on the machine shows whether it answers")),
         }
     });
 }

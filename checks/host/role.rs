@@ -3,14 +3,15 @@
 use jiff::Timestamp;
 
 use crate::Context;
-use crate::check::{Audience, Question, Remedy, Step, Undecided};
+use crate::check::{Audience, Proof, Question, Remedy, Step, Undecided};
 use crate::evidence::{Host, Mode, Need, Why};
 
 /// Where a look at a machine is worth something.
 pub(super) const MODES: &[Mode] = &[Mode::Installed, Mode::BeforeInstall, Mode::Host];
 
-/// A machine that was asked must not pass where its faults were not seen.
-pub(super) const QUESTION: Question = Question::Deciding { modes: &[Mode::Host], unless: &[] };
+/// A machine that was asked must not pass where its faults were not seen, unless its kubelet is read all the same.
+pub(super) const QUESTION: Question =
+    Question::Deciding { modes: &[Mode::Installed, Mode::Host], unless: &[Proof::FreshNodeMetrics] };
 
 /// What a kubelet that does not run brings about.
 pub(super) const KUBELET_EXPLAINS: &[&str] = &[

@@ -495,7 +495,8 @@ fn a_control_plane_that_does_not_reach_the_pod_is_named() {
     );
     fails(&judge(check, evidence.clone(), host(&[("192.168.56.0/24", "eth0")], None)), "has no route");
     let overlay = [("0.0.0.0/0", "eth0"), ("10.244.1.0/24", "flannel.1")];
-    assert_eq!(judge(check, evidence.clone(), host(&overlay, None)), Outcome::Pass);
+    // A route is no proof that somebody answers at its end.
+    is_open(&judge(check, evidence.clone(), host(&overlay, None)), "there is a route");
     is_not_applicable(&judge(check, evidence, machine()));
 }
 

@@ -161,6 +161,10 @@ fn no_check_panics_or_repeats_itself() {
 /// manifests, versions that decide. The cases beside these checks read it.
 const READ_ELSEWHERE: &[(&str, Need)] = &[
     ("proxy-catches-cluster", Need::MetricsDiscovery),
+    ("forward-policy-drop", Need::HostControlPlane),
+    ("forwarding-hazard", Need::HostControlPlane),
+    ("forwarding-hazard", Need::HostRoutes),
+    ("reverse-path-filter-strict", Need::HostSettings),
     ("kubelet-config-not-read", Need::Nodes),
     ("kubelet-config-not-read", Need::Configz),
     ("hpa-request-missing", Need::Version),
@@ -217,6 +221,11 @@ fn checks_read_what_they_declare() {
 /// Checks that no recording can show failing, with the reason.
 const NEVER_FAILS: &[(&str, &str)] = &[
     ("proxy-catches-cluster", "the reference cluster has no proxy"),
+    ("wrong-node-address", "the nodes of the reference cluster announce what they have"),
+    ("forwarding-hazard", "where a machine forwards nothing, metrics-server runs on it"),
+    ("bridge-netfilter-off", "the reference machines have it switched on"),
+    ("conntrack-full", "no table of connections is full"),
+    ("reverse-path-filter-strict", "the reference machines have one way each"),
     ("cluster-dns-silent", "no recording holds what a probe saw of a silent name server"),
     ("swap-stops-kubelet", "the reference machine has no swap"),
     ("kubelet-port-taken", "its cases are made by editing"),
@@ -231,6 +240,7 @@ const NEVER_FAILS: &[(&str, &str)] = &[
 /// Checks that no recording can show passing, with the reason.
 const NEVER_PASSES: &[(&str, &str)] = &[
     ("cluster-dns-silent", "in no recording metrics-server dials names"),
+    ("reverse-path-filter-strict", "the reference machines have one way each"),
     ("scaledobject-cannot-scale", "KEDA does not run on the reference cluster"),
 ];
 

@@ -35,6 +35,8 @@ fn sentence(text: &str, code: fn(&str) -> String) -> String {
 
 /// `first` when nothing stands before it, where a dash or a number begins a list.
 fn words(text: &str, code: fn(&str) -> String, mut first: bool) -> String {
+    // Four spaces at the beginning would make a block of code of it.
+    let text = if first { text.trim_start_matches(' ') } else { text };
     let mut out: Vec<String> = Vec::new();
     let mut risky: Vec<&str> = Vec::new();
     for word in text.split(' ') {
