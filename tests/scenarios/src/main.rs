@@ -46,7 +46,8 @@ fn main() -> ExitCode {
         names: arguments.names,
         core: arguments.core,
         jobs: arguments.jobs.max(1),
-        program: arguments.program,
+        // It runs on hosts too, whose working directory is another.
+        program: std::path::absolute(&arguments.program).unwrap_or(arguments.program),
         record: arguments.record,
         keep: arguments.keep,
     };
