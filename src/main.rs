@@ -3,6 +3,7 @@
 mod cli;
 mod collect;
 mod config;
+mod config_map;
 mod exit;
 #[cfg(test)]
 mod laws;

@@ -7,6 +7,8 @@ use checks::evidence::{Grant, Mode, Need};
 use checks::registry::CHECKS;
 use serde_json::{Value, json};
 
+use crate::config_map::Place;
+
 /// What the rights are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -20,7 +22,7 @@ pub enum Purpose {
 
 /// Where a right holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Where {
     /// In the whole cluster.
     Cluster,
     /// In one namespace.
@@ -51,6 +53,8 @@ pub struct Wish {
     pub to: To,
     /// Whether `nodes/proxy` is among them.
     pub nodes_proxy: bool,
+    /// The ConfigMap that the report is kept in.
+    pub config_map: Option<Place>,
 }
 
 /// One right: verb, API group, resource, and the name of the object where it is about one.
@@ -63,11 +67,11 @@ pub fn objects(wish: &Wish) -> Vec<Value> {
     let mut objects = Vec::new();
     for (place, rights) in rights {
         let mut rules = rules(&rights);
-        let paths = if place == Place::Cluster { paths.as_slice() } else { &[] };
+        let paths = if place == Where::Cluster { paths.as_slice() } else { &[] };
         rules.extend(paths.iter().map(|path| json!({"nonResourceURLs": [path], "verbs": ["get"]})));
         let namespace = match &place {
-            Place::Cluster => None,
-            Place::Namespace(namespace) => Some(namespace.as_str()),
+            Where::Cluster => None,
+            Where::Namespace(namespace) => Some(namespace.as_str()),
         };
         let prefix = if namespace.is_some() { "" } else { "Cluster" };
         let meta = |name: &str| match namespace {
@@ -127,13 +131,13 @@ fn needs(wish: &Wish) -> BTreeSet<Need> {
 }
 
 /// The rights by place, and the paths.
-fn rights(wish: &Wish) -> (BTreeMap<Place, BTreeSet<Right>>, Vec<String>) {
-    let mut rights: BTreeMap<Place, BTreeSet<Right>> = BTreeMap::new();
+fn rights(wish: &Wish) -> (BTreeMap<Where, BTreeSet<Right>>, Vec<String>) {
+    let mut rights: BTreeMap<Where, BTreeSet<Right>> = BTreeMap::new();
     let mut paths = BTreeSet::new();
     for need in needs(wish) {
         match need.grant() {
             Grant::Cluster(verb, resource) => {
-                rights.entry(Place::Cluster).or_default().insert(right(verb, resource));
+                rights.entry(Where::Cluster).or_default().insert(right(verb, resource));
             }
             Grant::Namespaced(verb, resource) => {
                 rights.entry(place(need, wish)).or_default().insert(right(verb, resource));
@@ -147,14 +151,21 @@ fn rights(wish: &Wish) -> (BTreeMap<Place, BTreeSet<Right>>, Vec<String>) {
             rights.entry(place).or_default().insert(right(verb, resource));
         }
     }
+    if let Some(report) = &wish.config_map {
+        let one = format!("configmaps/{}", report.name);
+        let all = rights.entry(Where::Namespace(report.namespace.clone())).or_default();
+        all.extend([right("get", &one), right("update", &one)]);
+        // Kubernetes cannot say which name may be created: the name is not known yet when it is asked.
+        all.insert(right("create", "configmaps"));
+    }
     (rights, paths.into_iter().collect())
 }
 
 /// Where an observation is made.
-fn place(need: Need, wish: &Wish) -> Place {
+fn place(need: Need, wish: &Wish) -> Where {
     match need {
         Need::AuthConfig => kube_system(),
-        Need::ApiServers => Place::Namespace("default".to_owned()),
+        Need::ApiServers => Where::Namespace("default".to_owned()),
         Need::HpaTarget
         | Need::HpaPods
         | Need::Template
@@ -163,23 +174,23 @@ fn place(need: Need, wish: &Wish) -> Place {
         | Need::OtherAutoscalers
         | Need::PodMetrics
         | Need::CustomMetrics
-        | Need::ExternalMetrics => Place::Cluster,
-        _ => Place::Namespace(wish.namespace.clone()),
+        | Need::ExternalMetrics => Where::Cluster,
+        _ => Where::Namespace(wish.namespace.clone()),
     }
 }
 
-fn kube_system() -> Place {
-    Place::Namespace("kube-system".to_owned())
+fn kube_system() -> Where {
+    Where::Namespace("kube-system".to_owned())
 }
 
 /// What leads to an observation, or stands in for it, beside what its `grant` names.
-fn besides(need: Need, wish: &Wish) -> Vec<(Place, &'static str, &'static str)> {
-    let own = || Place::Namespace(wish.namespace.clone());
+fn besides(need: Need, wish: &Wish) -> Vec<(Where, &'static str, &'static str)> {
+    let own = || Where::Namespace(wish.namespace.clone());
     let own_all = |rights: &[(&'static str, &'static str)]| -> Vec<_> {
         rights.iter().map(|(verb, resource)| (own(), *verb, *resource)).collect()
     };
     let cluster_all = |verb: &'static str, resources: &[&'static str]| -> Vec<_> {
-        resources.iter().map(|resource| (Place::Cluster, verb, *resource)).collect()
+        resources.iter().map(|resource| (Where::Cluster, verb, *resource)).collect()
     };
     match need {
         // Where the Service is missing, those that select the pods are looked for.
@@ -211,7 +222,7 @@ fn besides(need: Need, wish: &Wish) -> Vec<(Place, &'static str, &'static str)> 
                 ("list", "statefulsets.apps"),
                 ("list", "daemonsets.apps"),
             ]);
-            rights.push((Place::Namespace("default".to_owned()), "list", "endpointslices.discovery.k8s.io"));
+            rights.push((Where::Namespace("default".to_owned()), "list", "endpointslices.discovery.k8s.io"));
             rights
         }
         _ => Vec::new(),
@@ -271,6 +282,7 @@ mod tests {
             namespace: "kube-system".to_owned(),
             to: To::User("jane".to_owned()),
             nodes_proxy: false,
+            config_map: None,
         }
     }
 
@@ -310,6 +322,25 @@ mod tests {
             let wanted: BTreeSet<String> = wanted.iter().map(|verb| (*verb).to_owned()).collect();
             assert_eq!(writes(&object), wanted, "{object}");
         }
+    }
+
+    #[test]
+    fn a_report_is_kept_in_one_config_map() {
+        let place = "ops/report".parse().expect("a place");
+        let kept = objects(&Wish { config_map: Some(place), ..wish(Purpose::Check) });
+        let plain = objects(&wish(Purpose::Check));
+        let more: Vec<&Value> = kept.iter().filter(|object| !plain.contains(object)).collect();
+        let [role, binding] = more.as_slice() else { panic!("{more:?}") };
+        assert_eq!((&role["kind"], &role["metadata"]["namespace"]), (&json!("Role"), &json!("ops")));
+        assert_eq!(
+            (&binding["kind"], &binding["metadata"]["namespace"]),
+            (&json!("RoleBinding"), &json!("ops"))
+        );
+        let rules = json!([
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]},
+            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["report"], "verbs": ["get", "update"]},
+        ]);
+        assert_eq!(role["rules"], rules);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use checks::evidence::Mode;
 use clap::{Args, ValueEnum};
 
 use super::Global;
+use super::config_map::ConfigMapArgs;
 use super::environment::{self, Defaults};
 use super::failure::{Failure, Kind};
 use super::look::Seen;
@@ -38,6 +39,8 @@ pub(super) struct CheckArgs {
     wait: Option<Duration>,
     #[command(flatten)]
     judgement: Judgement,
+    #[command(flatten)]
+    config_map: ConfigMapArgs,
     #[command(flatten)]
     with: WithArgs,
     #[command(flatten)]
@@ -71,6 +74,19 @@ impl Judgement {
         replay: Option<&Path>,
         see: impl FnOnce(&Settings) -> Result<Seen, Failure>,
     ) -> Exit {
+        self.run_and_keep(ui, mode, replay, see, |_| Ok(()))
+    }
+
+    /// The same, for a report that `keep` takes elsewhere too. When it cannot, the report is written all the same, and
+    /// says so.
+    fn run_and_keep(
+        &self,
+        ui: Ui,
+        mode: Mode,
+        replay: Option<&Path>,
+        see: impl FnOnce(&Settings) -> Result<Seen, Failure>,
+        keep: impl FnOnce(&Report) -> Result<(), Failure>,
+    ) -> Exit {
         let config = self.settings.file();
         let others: [Named<'_>; 4] = [
             ("--replay", replay),
@@ -93,7 +109,7 @@ impl Judgement {
                 }
             }
             let settings = self.settings.load(config.as_deref(), mode_name(mode), ui)?;
-            self.report(see(&settings)?, &settings, &outputs, ui)
+            self.report(see(&settings)?, &settings, &outputs, keep, ui)
         });
         match result {
             Ok(exit) => exit,
@@ -102,7 +118,14 @@ impl Judgement {
     }
 
     /// Prints the report and writes the recording.
-    fn report(&self, seen: Seen, settings: &Settings, outputs: &Outputs, ui: Ui) -> Result<Exit, Failure> {
+    fn report(
+        &self,
+        seen: Seen,
+        settings: &Settings,
+        outputs: &Outputs,
+        keep: impl FnOnce(&Report) -> Result<(), Failure>,
+        ui: Ui,
+    ) -> Result<Exit, Failure> {
         let connection = seen.source.connection();
         let (context, server) = (connection.context.clone(), connection.server.clone());
         if let Some(path) = &self.record {
@@ -113,7 +136,7 @@ impl Judgement {
         } else {
             Exit::of(&seen.diagnosis, settings.allow_undecided)
         };
-        let report = Report {
+        let mut report = Report {
             diagnosis: seen.diagnosis,
             evidence: seen.evidence,
             policy: settings.policy,
@@ -121,12 +144,17 @@ impl Judgement {
             server: Some(server).filter(|server| !server.is_empty()),
             exit,
         };
-        let cut_short = seen.interrupted.then(|| {
+        let mut error = seen.interrupted.then(|| {
             Failure::new(Kind::Interrupted, "interrupted, and the report holds what was seen until then")
                 .as_json()
         });
-        outputs.write(ui, &report, cut_short.as_ref())?;
-        Ok(exit)
+        let kept = keep(&report);
+        if let Err(failure) = &kept {
+            report.exit = failure.exit();
+            error = Some(failure.as_json());
+        }
+        outputs.write(ui, &report, error.as_ref())?;
+        Ok(kept.map_or_else(|failure| failure.tell(ui), |()| exit))
     }
 }
 
@@ -184,14 +212,16 @@ impl From<Kubelets> for KubeletLook {
 
 pub(super) fn run(args: &CheckArgs, global: &Global, ui: Ui) -> Exit {
     let asked = if args.before_install { Mode::BeforeInstall } else { Mode::Installed };
-    args.judgement.run(ui, asked, args.replay.as_deref(), |settings| {
+    let see = |settings: &Settings| {
         refuse_contradictions(args, global)?;
         let runtime = runtime()?;
         let seen = runtime.block_on(seen(args, global, settings, ui));
         // A plugin or a resolver that hangs must not hold up the report.
         runtime.shutdown_background();
         seen
-    })
+    };
+    let keep = |report: &Report| args.config_map.keep(report, global);
+    args.judgement.run_and_keep(ui, asked, args.replay.as_deref(), see, keep)
 }
 
 /// Writes the documents that these arguments want, when others among them cannot be used. The parser gives up at the
@@ -236,6 +266,7 @@ fn refuse_contradictions(args: &CheckArgs, global: &Global) -> Result<(), Failur
         ("--namespace", args.scope.namespace.is_some()),
         ("--kubelets", args.scope.kubelets.is_some()),
         ("--all-nodes", args.scope.all_nodes),
+        ("--config-map", args.config_map.config_map.is_some()),
     ];
     match given.into_iter().find(|(_, given)| *given) {
         Some((name, _)) => {

@@ -4,6 +4,7 @@ mod baseline;
 mod bug;
 mod capture;
 mod check;
+mod config_map;
 mod confirm;
 mod duration;
 mod environment;

@@ -11,15 +11,22 @@ use crate::source::{
 };
 use crate::ui::Ui;
 
-/// Connects to the cluster that the global options name, and tells of every request with `--verbose`.
-pub(super) async fn live(global: &Global, ui: Ui) -> Result<Source, Failure> {
-    let options = ConnectOptions {
+/// The cluster that the global options name.
+pub(super) fn options(global: &Global) -> ConnectOptions {
+    ConnectOptions {
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
         timeout: global.timeout,
+        ..ConnectOptions::default()
+    }
+}
+
+/// Connects to the cluster that the global options name, and tells of every request with `--verbose`.
+pub(super) async fn live(global: &Global, ui: Ui) -> Result<Source, Failure> {
+    let options = ConnectOptions {
         log_filter: filter_log,
         watcher: Watcher::new(move |seen| tell(seen, ui)),
-        ..ConnectOptions::default()
+        ..options(global)
     };
     match Live::connect(options).await {
         Ok(live) => Ok(live.into()),

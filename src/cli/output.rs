@@ -15,7 +15,7 @@ use crate::report::{Report, github, gitlab, html, junit, markdown, sarif, short,
 use crate::ui::Ui;
 
 /// The width of a table in a file, which has no terminal to ask.
-const WIDTH: usize = 100;
+pub(super) const WIDTH: usize = 100;
 
 /// How a result is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

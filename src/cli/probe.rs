@@ -16,7 +16,7 @@ use super::observe::{self, Wanted, connected};
 use super::rules::RuleArgs;
 use super::settings::Settings;
 use super::with::WithArgs;
-use super::{Global, bug, duration};
+use super::{Global, bug, duration, open};
 use crate::collect::{KubeletLook, ProbeLook};
 use crate::exit::Exit;
 use crate::probe::carry::{self, Done};
@@ -28,7 +28,7 @@ use crate::probe::report::{FACT, vantage};
 use crate::probe::{labels, manifest};
 use crate::report::yaml;
 use crate::source::redact::sweep;
-use crate::source::{ConnectOptions, FailureKind, Observation, Outcome, Request, Source};
+use crate::source::{FailureKind, Observation, Outcome, Request, Source};
 use crate::ui::Ui;
 
 /// The image where none is named.
@@ -172,17 +172,8 @@ fn now(source: &Source) -> Timestamp {
     now.checked_add(source.clock_offset().unwrap_or_default()).unwrap_or(now)
 }
 
-fn connect_options(global: &Global) -> ConnectOptions {
-    ConnectOptions {
-        kubeconfig: global.kubeconfig.clone(),
-        context: global.context.clone(),
-        timeout: global.timeout,
-        ..ConnectOptions::default()
-    }
-}
-
 async fn writer(global: &Global) -> Result<Writer, Failure> {
-    let writer = Writer::connect(&connect_options(global)).await;
+    let writer = Writer::connect(&open::options(global)).await;
     writer.map_err(|error| Failure::from_sentence(Kind::Configuration, &error.to_string()))
 }
 

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::failure::no_output;
+use crate::config_map::Place;
 use crate::exit::Exit;
 use crate::rbac::{Purpose, To, Wish, objects};
 use crate::report::yaml;
@@ -34,6 +35,9 @@ pub(super) struct RbacArgs {
     /// no healthy verdict.
     #[arg(long)]
     with_nodes_proxy: bool,
+    /// With the rights to keep the report in this ConfigMap, as `check --config-map` does
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    config_map: Option<Place>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -83,6 +87,7 @@ pub(super) fn run(args: &RbacArgs, ui: Ui) -> Exit {
         namespace: args.namespace.clone(),
         to: args.to.clone().unwrap_or_else(own),
         nodes_proxy: args.with_nodes_proxy,
+        config_map: args.config_map.clone(),
     };
     let mut all = Vec::new();
     if args.to.is_none() {

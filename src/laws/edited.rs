@@ -55,17 +55,7 @@ const EDITS: &[Edit] = &[
         servers.push(second);
     }),
     ("self-signed-all.nodes", "with kubelets that are dialled by name", |evidence| {
-        let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
-        for node in nodes {
-            let name = node.name.clone();
-            if let Look::Seen(Some((address, _))) = &mut node.dial.look {
-                address.clone_from(&name);
-            }
-            if let Look::Seen(Some(signal)) = &mut node.scrape_log.look {
-                let failure = ScrapeFailure::UnknownAuthority;
-                signal.signature = Signature::ScrapeFailed { node: name.clone(), address: name, failure };
-            }
-        }
+        dial_by_name(evidence, &ScrapeFailure::UnknownAuthority);
     }),
     ("healthy-signed.nodes", "with a probe that reaches everything", |evidence| {
         probe(evidence, http(200, ""), |_| http(200, ""));
@@ -78,17 +68,7 @@ const EDITS: &[Edit] = &[
             let request = evidence.requests.len() - 1;
             let dial = ProbeDial { address: "10.96.0.10:53".to_owned(), reach: Reach::TimedOut };
             evidence.probes[0].dns = Obs::seen(Need::PodProbe, [request], Some(dial));
-            let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
-            for node in nodes {
-                let name = node.name.clone();
-                if let Look::Seen(Some((address, _))) = &mut node.dial.look {
-                    address.clone_from(&name);
-                }
-                if let Look::Seen(Some(signal)) = &mut node.scrape_log.look {
-                    let failure = ScrapeFailure::NameNotResolved;
-                    signal.signature = Signature::ScrapeFailed { node: name.clone(), address: name, failure };
-                }
-            }
+            dial_by_name(evidence, &ScrapeFailure::NameNotResolved);
         },
     ),
     ("forward-drop.nodes", "with a probe that reaches its own node alone", |evidence| {
@@ -151,6 +131,21 @@ const EDITS: &[Edit] = &[
         }
     }),
 ];
+
+/// Has metrics-server dial every kubelet by its name, and fail so.
+fn dial_by_name(evidence: &mut Evidence, failure: &ScrapeFailure) {
+    let Look::Seen(nodes) = &mut evidence.nodes.look else { return };
+    for node in nodes {
+        let name = node.name.clone();
+        if let Look::Seen(Some((address, _))) = &mut node.dial.look {
+            address.clone_from(&name);
+        }
+        if let Look::Seen(Some(signal)) = &mut node.scrape_log.look {
+            let failure = failure.clone();
+            signal.signature = Signature::ScrapeFailed { node: name.clone(), address: name, failure };
+        }
+    }
+}
 
 fn http(status: i64, message: &str) -> Reach {
     Reach::Http { status, message: message.to_owned() }

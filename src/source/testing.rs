@@ -101,7 +101,11 @@ impl Server {
     /// A server on the loopback with a certificate of this authority.
     pub(crate) async fn start(pki: &Pki, behaviour: Behaviour) -> Self {
         let pair = pki.pair(&["127.0.0.1", "localhost"]);
-        let config = config(&pair, Some(pki), tokio_rustls::rustls::ALL_VERSIONS);
+        Self::start_as(config(&pair, Some(pki), tokio_rustls::rustls::ALL_VERSIONS), behaviour).await
+    }
+
+    /// A server on the loopback with this configuration.
+    pub(crate) async fn start_as(config: ServerConfig, behaviour: Behaviour) -> Self {
         Self::start_with(config, move |stream, server| serve(stream, behaviour, server)).await
     }
 

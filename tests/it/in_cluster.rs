@@ -160,3 +160,23 @@ fn both_jobs_are_the_same_and_run_without_privileges() {
     let account = &documents("rbac.yaml")[1];
     assert_eq!(pod["serviceAccountName"], account["metadata"]["name"]);
 }
+
+#[test]
+fn the_report_may_be_kept_in_one_config_map_that_is_there_already() {
+    let [place, role, binding] = documents("config-map.yaml").try_into().expect("three objects");
+    assert_eq!(place["metadata"]["labels"]["metrics-preflight/report"], "true");
+    assert_eq!(place.get("data"), None);
+    let rules = role["rules"].as_array().expect("rules");
+    let granted: BTreeSet<_> = rules.iter().flat_map(granted).collect();
+    assert_eq!(
+        granted,
+        BTreeSet::from([pair("get", "configmaps/report"), pair("update", "configmaps/report")])
+    );
+    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    let account = &documents("rbac.yaml")[1]["metadata"];
+    for object in [&place, &role, &binding] {
+        assert_eq!(object["metadata"]["namespace"], account["namespace"]);
+    }
+    assert_eq!(binding["subjects"][0]["name"], account["name"]);
+    assert_eq!(binding["subjects"][0]["namespace"], account["namespace"]);
+}

@@ -2,6 +2,7 @@
 
 mod cli_contract;
 mod config;
+mod config_map;
 mod corpus;
 mod forgotten;
 mod formats;

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 
+use super::error::ConnectError;
 use super::kubelet::is_forbidden;
-use super::stack::{Client, Failure, read_only};
+use super::stack::{Answer, Client, Failure, read_only};
 use crate::source::observation::FailureKind;
 use crate::source::request::{Host, authority};
 
@@ -62,34 +63,47 @@ impl Instances {
         Self(Ok(Known { config, name, authorization, timeout }))
     }
 
-    /// The ways to ask the one at this address, by the name that its certificate has to hold.
-    pub(super) fn clients(&self, address: &Host, port: u16) -> Result<Vec<Client>, Failure> {
-        let blocked = |why: &str| {
-            Failure::new(FailureKind::Blocked, format!("{address} was not asked directly: {why}"))
-        };
-        let known = self.0.as_ref().map_err(|why| blocked(why))?;
-        let Host::Ip(ip) = address else { return Err(blocked("it is no IP address")) };
+    /// Asks the one at this address.
+    pub(super) async fn get(&self, address: &Host, port: u16, path: &str) -> Result<Answer, Failure> {
+        let Host::Ip(ip) = address else { return Err(not_asked(address, "it is no IP address")) };
         if is_forbidden(*ip) {
-            return Err(blocked("it is a loopback, link-local or multicast address"));
+            return Err(not_asked(address, "it is a loopback, link-local or multicast address"));
         }
-        let url = format!("https://{}", authority(address, port));
-        let url: Uri = url.parse().map_err(|_| blocked("it makes no URL"))?;
-        let mut clients = Vec::new();
+        self.get_at(&authority(address, port), path).await
+    }
+
+    /// The same for any address: once by the name that is this address, and once by that of the kubeconfig.
+    pub(super) async fn get_at(&self, address: &str, path: &str) -> Result<Answer, Failure> {
+        let known = self.0.as_ref().map_err(|why| not_asked(&address, why))?;
+        let url: Uri =
+            format!("https://{address}").parse().map_err(|_| not_asked(&address, "it makes no URL"))?;
+        let mut last = not_asked(&address, "there is no name to verify it by");
         for name in [None, known.name.clone()] {
-            let mut config = known.config.clone();
-            config.tls_server_name = name;
-            let authorization = known.authorization.clone();
-            let client = Client::new(
-                url.clone(),
-                String::new(),
-                &config,
-                authorization,
-                None,
-                known.timeout,
-                read_only,
-            );
-            clients.push(client.map_err(|error| blocked(&error.to_string()))?);
+            let client = known.client(&url, name).map_err(|error| not_asked(&address, &error.to_string()))?;
+            match client.send("GET", path, None).await {
+                // Nothing was sent to who is not of this cluster by that name; there may be another to know it by.
+                Err(failure) if failure.kind == FailureKind::Tls => last = failure,
+                answer => return answer,
+            }
         }
-        Ok(clients)
+        Err(last)
     }
 }
+
+impl Known {
+    /// A way to ask whoever proves to have this name, or to be at this address.
+    fn client(&self, url: &Uri, name: Option<String>) -> Result<Client, ConnectError> {
+        let mut config = self.config.clone();
+        config.tls_server_name = name;
+        let authorization = self.authorization.clone();
+        Client::new(url.clone(), String::new(), &config, authorization, None, self.timeout, read_only)
+    }
+}
+
+fn not_asked(address: &impl std::fmt::Display, why: &str) -> Failure {
+    Failure::new(FailureKind::Blocked, format!("{address} was not asked directly: {why}"))
+}
+
+#[cfg(test)]
+#[path = "instance_tests.rs"]
+mod tests;

@@ -18,16 +18,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::Resumption;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    self, AlertDescription, ClientConfig, DigitallySignedStruct, InvalidMessage, SignatureScheme,
-};
+use tokio_rustls::rustls::{self, AlertDescription, InvalidMessage};
 
+use super::any_server::{Witness, connector};
 use super::stack::{Failure, io_kind};
 use crate::source::guard::KUBELET_PATH;
 use crate::source::observation::{Body, FailureKind, Outcome};
@@ -148,78 +143,28 @@ async fn connect(addresses: &[SocketAddr], target: &str) -> Result<TcpStream, Fa
     }
 }
 
-/// Records the chain and trusts nobody.
-#[derive(Debug)]
-struct Recorder {
-    provider: Arc<CryptoProvider>,
-    chain: Mutex<Vec<String>>,
-}
+/// Records the chain, as base64 of DER.
+#[derive(Debug, Default)]
+struct Recorder(Mutex<Vec<String>>);
 
 impl Recorder {
     fn chain(&self) -> Vec<String> {
-        self.chain.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl ServerCertVerifier for Recorder {
-    fn verify_server_cert(
+impl Witness for Recorder {
+    fn see(
         &self,
-        end_entity: &CertificateDer<'_>,
+        leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
+        _name: &ServerName<'_>,
         _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let chain = std::iter::once(end_entity).chain(intermediates).take(CHAIN_LIMIT);
-        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) =
+    ) {
+        let chain = std::iter::once(leaf).chain(intermediates).take(CHAIN_LIMIT);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
             chain.map(|one| STANDARD.encode(one)).collect();
-        Ok(ServerCertVerified::assertion())
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// A TLS client that shows no certificate, resumes nothing and offers no protocol.
-fn recorder() -> Result<(Arc<Recorder>, TlsConnector), rustls::Error> {
-    let provider = Arc::new(ring::default_provider());
-    let recorder = Arc::new(Recorder { provider: Arc::clone(&provider), chain: Mutex::default() });
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::<Recorder>::clone(&recorder))
-        .with_no_client_auth();
-    config.resumption = Resumption::disabled();
-    Ok((recorder, TlsConnector::from(Arc::new(config))))
 }
 
 /// As Go does it: a name is sent as SNI, an address is not.
@@ -243,7 +188,8 @@ async fn shake(addresses: &[SocketAddr], host: &Host, target: &str) -> Result<Se
 }
 
 async fn shake_on(tcp: TcpStream, host: &Host) -> Result<Seen, Failure> {
-    let (recorder, connector) = recorder()
+    let recorder = Arc::<Recorder>::default();
+    let connector = connector(&recorder, &[])
         .map_err(|error| Failure::new(FailureKind::Other, format!("TLS cannot be set up: {error}")))?;
     let stream = connector.connect(server_name(host)?, tcp).await;
     Ok(Seen { chain: recorder.chain(), stream })

@@ -1,5 +1,6 @@
 //! The cluster, asked now.
 
+mod any_server;
 mod auth;
 mod error;
 mod exec;
@@ -108,7 +109,7 @@ impl Default for ConnectOptions {
 }
 
 /// A way to the API server of a kubeconfig through which more may leave than what only reads: as much as `guard` lets
-/// through. For `src/probe` alone; a test looks for other callers.
+/// through. For `src/probe` and `src/config_map.rs` alone; a test looks for other callers.
 pub(crate) async fn guarded_client(options: &ConnectOptions, guard: Guard) -> Result<Client, ConnectError> {
     let environment = Environment::of_this_process();
     let target = auth::find(options.kubeconfig.as_deref(), options.context.as_deref(), &environment).await?;
@@ -252,21 +253,11 @@ impl Live {
             let message = format!("refused before it was sent: no single kube-apiserver is asked for {path}");
             return self.failed(Failure::new(FailureKind::Blocked, message));
         }
-        let mut last = Failure::new(FailureKind::Blocked, "there is no name to verify it by");
-        let clients = match self.instances.clients(address, port) {
-            Ok(clients) => clients,
-            Err(failure) => return self.failed(failure),
-        };
         let _permit = self.api_permits.acquire().await;
-        for client in clients {
-            match client.send("GET", path, None).await {
-                Ok(answer) => return self.response(path, &answer, date(&answer.headers)),
-                // Nothing was sent to who is not of this cluster by that name; there may be another to know it by.
-                Err(failure) if failure.kind == FailureKind::Tls => last = failure,
-                Err(failure) => return self.failed(failure),
-            }
+        match self.instances.get(address, port, path).await {
+            Ok(answer) => self.response(path, &answer, date(&answer.headers)),
+            Err(failure) => self.failed(failure),
         }
-        self.failed(last)
     }
 
     /// Of an object that would be taken nothing is kept: the API server gives it back with its defaults.

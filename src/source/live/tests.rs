@@ -22,7 +22,7 @@ async fn live(server: &Server, trusted: &Pki, issuer: &Pki) -> Live {
     live_at(&format!("https://{}", server.address), trusted, issuer).await
 }
 
-async fn live_at(url: &str, trusted: &Pki, issuer: &Pki) -> Live {
+pub(super) async fn live_at(url: &str, trusted: &Pki, issuer: &Pki) -> Live {
     live_within(Duration::from_secs(10), url, trusted, issuer).await
 }
 

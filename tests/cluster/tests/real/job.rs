@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use cluster::{Cluster, MetricsServer, Options, PROGRAM_IMAGE, Serving};
+use cluster::{Cluster, MetricsServer, Options, PROGRAM_IMAGE, Serving, User};
+use serde_json::Value;
 
 use super::MINUTES;
 
@@ -27,25 +28,50 @@ fn run(cluster: &Cluster, name: &str) -> Result<(String, String)> {
     Ok((conditions, log))
 }
 
+/// The data of the report's ConfigMap.
+fn kept(cluster: &Cluster) -> Result<Value> {
+    Ok(cluster.get(&["configmap", "report", "-n", "metrics-preflight"])?["data"].take())
+}
+
+fn text<'v>(data: &'v Value, key: &str) -> &'v str {
+    data[key].as_str().unwrap_or_default()
+}
+
 #[test]
-#[ignore = "not yet seen passing: run it with `--ignored job`"]
 fn a_job_says_what_check_says() -> Result<()> {
     let options = Options::new("harness-job").serving(&Serving::Bootstrapped);
     let cluster = Cluster::up(&options)?;
     cluster.load_program_image(&cluster::static_program()?, PROGRAM_IMAGE)?;
     cluster.install_metrics_server(&MetricsServer::default())?;
     cluster.wait_metrics_available(MINUTES)?;
-    for name in ["rbac.yaml", "cronjob.yaml"] {
+    for name in ["rbac.yaml", "config-map.yaml"] {
         cluster.apply(&manifest(name)?)?;
     }
+    let plain = "args: [check, --color, never]";
+    let cron = manifest("cronjob.yaml")?;
+    ensure!(cron.contains(plain), "{cron}");
+    cluster.apply(
+        &cron.replace(plain, "args: [check, --color, never, --config-map, metrics-preflight/report]"),
+    )?;
 
     let (conditions, log) = run(&cluster, "healthy")?;
     ensure!(conditions.contains("\"Complete\"") && log.contains("0 root causes"), "{conditions}\n{log}");
+    let first = kept(&cluster)?;
+    ensure!(first["exit-code"] == "0" && text(&first, "report.txt").contains("0 root causes"), "{first}");
 
+    // metrics-server remembers for a while whom the API server has let in.
     cluster.kubectl(&["delete", "clusterrolebinding", "metrics-server:system:auth-delegator"])?;
-    std::thread::sleep(std::time::Duration::from_secs(15));
+    cluster.wait("the Metrics API to refuse", MINUTES, || {
+        let words = ["get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"];
+        Ok(cluster.kubectl_as(&User::Admin, &words)?.ok().is_err())
+    })?;
     let (conditions, log) = run(&cluster, "broken")?;
     ensure!(conditions.contains("\"Failed\"") && log.contains("MP702"), "{conditions}\n{log}");
+    let second = kept(&cluster)?;
+    ensure!(second["exit-code"] == "1" && text(&second, "report.txt").contains("MP702"), "{second}");
+    ensure!(text(&first, "looked-at") < text(&second, "looked-at"), "{second}");
+    let document: Value = serde_json::from_str(text(&second, "report.json"))?;
+    ensure!(document["exit_code"] == 1, "{document}");
 
     // What it may not see is said, and is not fine.
     cluster.kubectl(&["-n", "kube-system", "delete", "rolebinding", "metrics-preflight"])?;
