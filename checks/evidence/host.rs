@@ -190,6 +190,9 @@ pub struct KubeletFile {
     pub config: Option<KubeletConfig>,
     /// `cgroupDriver`, `cgroupfs` by default (`pkg/kubelet/apis/config/v1beta1/defaults.go`).
     pub cgroup_driver: String,
+    /// The feature gate `KubeletCgroupDriverFromCRI`; nothing where it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_driver_from_cri: Option<bool>,
     /// `failSwapOn`, true by default.
     pub fail_swap_on: bool,
     /// `address`.
@@ -245,6 +248,18 @@ pub struct Runtime {
     pub path: String,
     /// `systemd` or `cgroupfs`; nothing where that cannot be told.
     pub cgroup_driver: Option<String>,
+    /// The version that its program on disk prints; nothing where it was not asked or does not say.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// The version that the kubelet's program on disk prints, likewise: it decides who settles the cgroup driver.
+    #[serde(default)]
+    pub kubelet_version: Option<String>,
+    /// When the newest of the files that say the driver was changed.
+    #[serde(default)]
+    pub changed: Option<Timestamp>,
+    /// When the runtime was started; nothing where it does not run or that could not be read.
+    #[serde(default)]
+    pub started: Option<Timestamp>,
 }
 
 /// A machine's clock.

@@ -2,6 +2,9 @@
 
 pub(crate) mod apiserver_flags_not_running;
 pub(crate) mod bridge_netfilter_off;
+mod cgroup;
+pub(crate) mod cgroup_drivers_differ;
+pub(crate) mod cgroup_drivers_hazard;
 mod clock;
 pub(crate) mod cluster_dns_silent;
 pub(crate) mod conntrack_full;
