@@ -265,8 +265,12 @@ pub struct Runtime {
 /// A machine's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostClock {
-    /// The kernel says that it is synchronised (`adjtimex(2)`, or timesyncd's and chrony's own mark).
+    /// Whether it has been synchronised, as the daemon that sets it says, or else the kernel (`adjtimex(2)`); nothing where no
+    /// daemon runs, or nobody says.
     pub synchronised: Option<bool>,
+    /// Who says that: `systemd-timesyncd`, `chronyd`, or `timedatectl` for the kernel.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub synchronised_by: String,
     /// The programs that set it and run: `chronyd`, `systemd-timesyncd`, `ntpd`, …
     pub daemons: Vec<String>,
     /// The API server's clock less this one, in milliseconds, to about half a second; nothing where no API server told
@@ -290,6 +294,18 @@ pub struct Resolver {
     pub servers: Vec<NameServer>,
     /// Its search domains.
     pub search: Vec<String>,
+    /// The API server's name in the kubelet's kubeconfig; nothing where that has an address, or there is none.
+    #[serde(default)]
+    pub api_server: Option<Named>,
+}
+
+/// A name that a machine needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// What came of resolving it as programs of the machine do; nothing where that cannot be told.
+    pub reach: Option<Reach>,
 }
 
 /// A name server.

@@ -14,6 +14,7 @@ mod forwarding;
 pub(crate) mod forwarding_hazard;
 pub(crate) mod host_clock_drifting;
 pub(crate) mod host_clock_wrong;
+pub(crate) mod host_names_unresolved;
 pub(crate) mod ip_forward_off;
 pub(crate) mod kube_proxy_not_programming;
 pub(crate) mod kubelet_config_missing;
