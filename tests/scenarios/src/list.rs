@@ -406,7 +406,7 @@ pub(crate) const CHAIN: &[Scenario] = &[
             nodes(POLICY_OUT.on(&["Service default/kubernetes"]).candidates(&["forward-policy-drop"])),
             api(POLICY_OUT.on(&["Service default/kubernetes"]).candidates(&["forward-policy-drop"])),
         ],
-        cure: Cure::None,
+        cure: Cure::Production,
     },
     Scenario {
         name: "network-policy-kubelets",
@@ -416,7 +416,7 @@ pub(crate) const CHAIN: &[Scenario] = &[
             nodes(POLICY_OUT.on(&["Node node2"]).candidates(&["kubelet-port-filtered"])),
             api(POLICY_OUT.on(&["Node node2"]).candidates(&["kubelet-port-filtered"])),
         ],
-        cure: Cure::None,
+        cure: Cure::Production,
     },
     Scenario {
         name: "network-policy-ingress",

@@ -8,6 +8,9 @@ use cluster::{Cluster, MetricsServer};
 
 use super::fault::{apiservice_says, install_on_node1, log_has, working};
 
+/// Policies are enforced within this.
+const ENFORCED: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Lets nothing in and nothing out.
 const DENY_ALL: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: default-deny, namespace: kube-system}\nspec:\n  podSelector: {}\n  policyTypes: [Ingress, Egress]\n";
 
@@ -23,29 +26,21 @@ pub(super) fn policies(cluster: &Cluster, name: &str) -> Option<Result<()>> {
         }
         "network-policy-egress" => {
             working(cluster, &MetricsServer::default())?;
-            cluster.apply(DENY_ALL)?;
-            let node = node_of_pod(cluster)?;
-            let own = cluster.address(&node)?;
-            in_pod(
-                cluster,
-                &node,
-                &format!(
-                    "iptables -A OUTPUT -o lo -j ACCEPT\niptables -A OUTPUT -d {own} -j ACCEPT\niptables -A OUTPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT\niptables -P OUTPUT DROP"
-                ),
-            )?;
-            cluster.shell(&node, "pkill -x metrics-server")?.ok()?;
+            enforced(cluster, DENY_ALL)?;
+            cluster.end_metrics_server()?;
             log_has(cluster, "i/o timeout")
         }
         "network-policy-kubelets" => {
             install_on_node1(cluster)?;
             cluster.wait_metrics_available(std::time::Duration::from_mins(3))?;
             let api = cluster.address("cp")?;
+            cluster.enforce_network_policies()?;
             cluster.apply(DENY_ALL)?;
             cluster.apply(&format!(
                 "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: to-the-api, namespace: kube-system}}\nspec:\n  podSelector: {{matchLabels: {{k8s-app: metrics-server}}}}\n  policyTypes: [Ingress, Egress]\n  ingress: [{{}}]\n  egress:\n    - to: [{{ipBlock: {{cidr: {api}/32}}}}, {{ipBlock: {{cidr: 10.96.0.1/32}}}}]\n"
             ))?;
-            let other = cluster.address("node2")?;
-            in_pod(cluster, "node1", &format!("iptables -A OUTPUT -d {other} -j DROP"))?;
+            cluster.wait_policies_enforced(ENFORCED)?;
+            cluster.end_metrics_server()?;
             log_has(cluster, "node=\"node2\"")
         }
         "network-policy-ingress" => {
@@ -66,6 +61,13 @@ pub(super) fn policies(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             | "network-policy-ingress"
     )
     .then(make)
+}
+
+/// A policy, and somebody who enforces it from then on; a policy that is added later counts too.
+fn enforced(cluster: &Cluster, policy: &str) -> Result<()> {
+    cluster.enforce_network_policies()?;
+    cluster.apply(policy)?;
+    cluster.wait_policies_enforced(ENFORCED)
 }
 
 /// The node that metrics-server's pod runs on.
