@@ -33,7 +33,7 @@ use super::cgroup::{self, Drivers};
 use super::place::{self, Place};
 use super::role;
 use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Results, Severity, fail, not_applicable};
-use crate::evidence::{Evidence, Need};
+use crate::evidence::{Evidence, Mode, Need};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP033",
@@ -55,17 +55,17 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostRuntime, |ctx, host, subject| {
         match place::of(ctx, evidence, host)? {
             Place::Elsewhere => return Ok(not_applicable("no pod of metrics-server is on it")),
-            Place::Pod | Place::HostNetwork if place::started(ctx, evidence, host)? => {
-                return Ok(not_applicable(
-                    "metrics-server's pod was started on it: `cgroup-drivers-hazard` answers",
-                ));
-            }
             Place::Pod | Place::HostNetwork | Place::Perhaps => {}
         }
         let (drivers, runtime) = cgroup::look(ctx, evidence, host)?;
         Ok(match (drivers, runtime) {
             (Drivers::NotHere(why), _) => not_applicable(why),
             (Drivers::Differ(differ), Some(runtime)) if differ.stops_pods() => {
+                if evidence.mode == Mode::Installed && place::started(ctx, evidence, host)? {
+                    return Ok(not_applicable(
+                        "metrics-server's pod was started on it: `cgroup-drivers-hazard` answers",
+                    ));
+                }
                 let detail = format!(
                     "the kubelet uses {} and {} uses {} ({}), so that it starts no new pod",
                     differ.kubelet, runtime.name, differ.runtime, runtime.path

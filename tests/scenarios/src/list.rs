@@ -416,7 +416,7 @@ pub(crate) const CHAIN: &[Scenario] = &[
             nodes(POLICY_OUT.on(&["Node node2"]).candidates(&["kubelet-port-filtered"])),
             api(POLICY_OUT.on(&["Node node2"]).candidates(&["kubelet-port-filtered"])),
         ],
-        cure: Cure::Production,
+        cure: Cure::None,
     },
     Scenario {
         name: "network-policy-ingress",

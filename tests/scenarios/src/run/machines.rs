@@ -34,6 +34,7 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             event_says(cluster, "expected cgroupsPath to be of format")
         }
         "names-unresolved" => {
+            cluster.name_api_server("node1")?;
             cluster.name_api_server("node2")?;
             works_on_node1(cluster)?;
             cluster.forget_api_server_name("node2")?;
