@@ -406,7 +406,7 @@ pub(crate) const CHAIN: &[Scenario] = &[
             nodes(POLICY_OUT.on(&["Service default/kubernetes"]).candidates(&["forward-policy-drop"])),
             api(POLICY_OUT.on(&["Service default/kubernetes"]).candidates(&["forward-policy-drop"])),
         ],
-        cure: Cure::Production,
+        cure: Cure::None,
     },
     Scenario {
         name: "network-policy-kubelets",
