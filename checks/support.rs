@@ -263,6 +263,32 @@ pub(crate) fn on_host(file: &str, script: &str) -> String {
     )
 }
 
+/// A script that runs these lines of a unit now and after each boot, behind the firewalls that a machine may have.
+pub(crate) fn at_boot(name: &str, description: &str, lines: &str) -> String {
+    format!(
+        "cat > /etc/systemd/system/{name}.service <<'UNIT'\n[Unit]\nDescription={description}\nAfter=network.target docker.service firewalld.service ufw.service nftables.service netfilter-persistent.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\n{lines}[Install]\nWantedBy=multi-user.target\nUNIT\nsystemctl daemon-reload\nsystemctl enable {name}.service\nsystemctl restart {name}.service"
+    )
+}
+
+/// Lines of a unit that put rules at the head of a chain of nftables, each once; nothing where the chain's name is not
+/// plain enough for a script.
+pub(crate) fn nft_rules(table: &str, chain: &str, rules: &[String]) -> Option<String> {
+    let plain = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    };
+    let families = ["ip", "ip6", "inet"];
+    let (family, name) = table.split_once(' ')?;
+    if !families.contains(&family) || !plain(name) || !plain(chain) {
+        return None;
+    }
+    let lines = rules.iter().map(|rule| {
+        format!(
+            "ExecStart=/bin/sh -c 'nft list chain {table} {chain} | grep -qF \"{rule}\" || nft insert rule {table} {chain} {rule}'\n"
+        )
+    });
+    Some(lines.collect())
+}
+
 /// Where kubeadm and its kind keep the kubelet's configuration.
 const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 

@@ -15,7 +15,9 @@
 //!
 //! ## How to fix it
 //!
-//! Look on the node where the pod runs, with the printed command. The usual causes: the FORWARD chain's
+//! Look on the node where the pod runs: `metrics-preflight host` reads both back ends of iptables, nftables and what
+//! happens at boot, and `check --with` joins it with the cluster; the printed command uses it where it is installed. The
+//! usual causes: the FORWARD chain's
 //! policy is DROP (Docker sets it, so do firewalls) and nothing accepts the pods' packets; the kernel
 //! does not forward (`net.ipv4.ip_forward=0`); kube-proxy does not run, so that nothing translates the
 //! Service's address; a NetworkPolicy forbids it.
@@ -69,8 +71,7 @@ pub(crate) const CHECK: Check = Check {
 };
 
 /// Tells the candidates apart on a node.
-const DECIDE: &str =
-    "sysctl net.ipv4.ip_forward; iptables -S FORWARD | head -n 1; iptables-save -t nat | grep -c KUBE-SVC";
+const DECIDE: &str = "if command -v metrics-preflight >/dev/null; then metrics-preflight host; else sysctl net.ipv4.ip_forward; iptables -S FORWARD | head -n 1; iptables-save -t nat | grep -c KUBE-SVC; fi";
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_cluster(|ctx| {

@@ -150,8 +150,11 @@ fn place(finding: &Finding, candidates: &[&'static str], is_cause: bool, reports
             left.push(*name);
             continue;
         };
-        let outcomes: Vec<&(Subject, Outcome)> =
-            report.results.iter().filter(|(subject, _)| here(subject)).collect();
+        // A machine that no address ties to its Node is asked about under its own name, and found to be that Node's.
+        let is_here = |(subject, outcome): &&(Subject, Outcome)| {
+            here(subject) || matches!(outcome, Outcome::Fail(found) if here(&found.subject))
+        };
+        let outcomes: Vec<&(Subject, Outcome)> = report.results.iter().filter(is_here).collect();
         let fails = |(_, outcome): &&(Subject, Outcome)| match outcome {
             Outcome::Fail(found) => !is_cause || found.certainty == Certainty::Certain,
             _ => false,

@@ -190,6 +190,9 @@ pub struct KubeletFile {
     pub config: Option<KubeletConfig>,
     /// `cgroupDriver`, `cgroupfs` by default (`pkg/kubelet/apis/config/v1beta1/defaults.go`).
     pub cgroup_driver: String,
+    /// The feature gate `KubeletCgroupDriverFromCRI`; nothing where it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_driver_from_cri: Option<bool>,
     /// `failSwapOn`, true by default.
     pub fail_swap_on: bool,
     /// `address`.
@@ -245,13 +248,29 @@ pub struct Runtime {
     pub path: String,
     /// `systemd` or `cgroupfs`; nothing where that cannot be told.
     pub cgroup_driver: Option<String>,
+    /// The version that its program on disk prints; nothing where it was not asked or does not say.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// The version that the kubelet's program on disk prints, likewise: it decides who settles the cgroup driver.
+    #[serde(default)]
+    pub kubelet_version: Option<String>,
+    /// When the newest of the files that say the driver was changed.
+    #[serde(default)]
+    pub changed: Option<Timestamp>,
+    /// When the runtime was started; nothing where it does not run or that could not be read.
+    #[serde(default)]
+    pub started: Option<Timestamp>,
 }
 
 /// A machine's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostClock {
-    /// The kernel says that it is synchronised (`adjtimex(2)`, or timesyncd's and chrony's own mark).
+    /// Whether it has been synchronised, as the daemon that sets it says, or else the kernel (`adjtimex(2)`); nothing where no
+    /// daemon runs, or nobody says.
     pub synchronised: Option<bool>,
+    /// Who says that: `systemd-timesyncd`, `chronyd`, or `timedatectl` for the kernel.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub synchronised_by: String,
     /// The programs that set it and run: `chronyd`, `systemd-timesyncd`, `ntpd`, …
     pub daemons: Vec<String>,
     /// The API server's clock less this one, in milliseconds, to about half a second; nothing where no API server told
@@ -275,6 +294,18 @@ pub struct Resolver {
     pub servers: Vec<NameServer>,
     /// Its search domains.
     pub search: Vec<String>,
+    /// The API server's name in the kubelet's kubeconfig; nothing where that has an address, or there is none.
+    #[serde(default)]
+    pub api_server: Option<Named>,
+}
+
+/// A name that a machine needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// What came of resolving it as programs of the machine do; nothing where that cannot be told.
+    pub reach: Option<Reach>,
 }
 
 /// A name server.

@@ -32,8 +32,8 @@ pub use gate::{
 };
 pub use host::{
     BootValue, Component, Dial, DiskCertificate, FilterLoader, Filters, FrontProxyFiles, Host, HostClock,
-    HostIdentity, HostProxy, KubeletFile, Listener, NameServer, Process, Reach, Resolver, Route, Runtime,
-    ServiceRules, Setting, Unit,
+    HostIdentity, HostProxy, KubeletFile, Listener, NameServer, Named, Process, Reach, Resolver, Route,
+    Runtime, ServiceRules, Setting, Unit,
 };
 pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer, PodTemplate};
 pub use log::{DialFailure, FrontProxyFailure, LogSignal, ScrapeFailure, Signature, read_log};

@@ -3,7 +3,8 @@
 //! ## What it looks at
 //!
 //! The key `requestheader-client-ca-file` of the ConfigMap `kube-system/extension-apiserver-authentication`,
-//! which every kube-apiserver publishes from its flags; and metrics-server's complaint about it.
+//! which every kube-apiserver publishes from its flags; and metrics-server's complaint about it. On a machine alone (`host`)
+//! the flag of the kube-apiserver there.
 //!
 //! ## Why it matters
 //!
@@ -27,7 +28,7 @@
 
 use crate::check::{Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Subject, fail};
 use crate::evidence::{Evidence, Mode, Need, Signature};
-use crate::front_proxy::identity;
+use crate::front_proxy::{disk, identity};
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -37,8 +38,8 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::FrontProxy,
     severity: Severity::Error,
     kind: Kind::Cause,
-    modes: &[Mode::Installed, Mode::BeforeInstall],
-    needs: &[Need::Pods, Need::Logs, Need::AuthConfig],
+    modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
+    needs: &[Need::Pods, Need::Logs, Need::AuthConfig, Need::HostControlPlane],
     explains: identity::EXPLAINS,
     question: Question::Deciding { modes: &[Mode::BeforeInstall], unless: &[] },
     source: include_str!("requestheader_ca_missing.rs"),
@@ -48,7 +49,22 @@ pub(crate) const CHECK: Check = Check {
 
 const FIELD: &str = "data.requestheader-client-ca-file";
 
+/// The flag from which kube-apiserver publishes the CA.
+const FLAG: &str = "requestheader-client-ca-file";
+
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    if !disk::asks_cluster(evidence) {
+        return disk::each(evidence, results, |_, shown| {
+            if shown.component.flags.get(FLAG).is_some_and(|file| !file.is_empty()) {
+                return Ok(Outcome::Pass);
+            }
+            let finding =
+                Finding::new(shown.subject.clone(), format!("its kube-apiserver runs without --{FLAG}"))
+                    .cite(&shown.host.api_server, format!("flags.{FLAG}"), "not set", "a file");
+            // Every kube-apiserver writes into the same ConfigMap; another one may publish a CA.
+            Ok(fail(finding.likely(&[])))
+        });
+    }
     results.about_cluster(|ctx| {
         let published = &evidence.front_proxy.auth_config;
         let subject = Subject::namespaced("ConfigMap", "kube-system", "extension-apiserver-authentication");

@@ -100,6 +100,8 @@ pub(super) fn finding(host: &Host, finding: Finding, stopped: &Stopped) -> Findi
         .fact("range", stopped.range.clone())
         .fact("whose", stopped.by.whose.to_string())
         .fact("backend", stopped.by.backend.to_string())
+        .fact("table", stopped.by.table.clone())
+        .fact("chain", stopped.by.chain.clone())
 }
 
 /// Accepts a range ahead of everything else, now and after each boot; rules of iptables are made once.
@@ -112,9 +114,11 @@ fn by_unit(program: &str, range: &str) -> String {
             "ExecStart=/bin/sh -c '{program} -C FORWARD {side} {range} -j ACCEPT 2>/dev/null || {program} -I FORWARD {side} {range} -j ACCEPT'"
         );
     }
-    format!(
-        "cat > /etc/systemd/system/kubernetes-forward.service <<'UNIT'\n[Unit]\nDescription=Accept forwarded packets of Kubernetes pods\nAfter=network.target docker.service firewalld.service ufw.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\n{rules}[Install]\nWantedBy=multi-user.target\nUNIT\nsystemctl daemon-reload\nsystemctl enable kubernetes-forward.service\nsystemctl restart kubernetes-forward.service"
-    )
+    forwarding_unit(&rules)
+}
+
+fn forwarding_unit(rules: &str) -> String {
+    support::at_boot("kubernetes-forward", "Accept forwarded packets of Kubernetes pods", rules)
 }
 
 fn step(finding: &Finding) -> Step {
@@ -140,12 +144,23 @@ fn step(finding: &Finding) -> Step {
             .verify("ufw status");
     }
     match fact("backend") {
-        backend if backend == Backend::Nftables.to_string() => Step::manual(
-            run_on,
-            format!(
-                "accept packets from and to {range} in the chain that stops them, in the file from which it is loaded at boot"
-            ),
-        ),
+        backend if backend == Backend::Nftables.to_string() => {
+            let ip = if range.family() == Family::Ipv6 { "ip6" } else { "ip" };
+            let rules = ["saddr", "daddr"].map(|side| format!("{ip} {side} {range} accept"));
+            if let Some(lines) = support::nft_rules(fact("table"), fact("chain"), &rules) {
+                return Step::run(run_on, forwarding_unit(&lines)).verify(format!(
+                    "nft list chain {} {}",
+                    fact("table"),
+                    fact("chain")
+                ));
+            }
+            Step::manual(
+                run_on,
+                format!(
+                    "accept packets from and to {range} in the chain that stops them, in the file from which it is loaded at boot"
+                ),
+            )
+        }
         backend => {
             let program = format!("{six}-{}", backend.trim_start_matches("iptables-"));
             Step::run(run_on, by_unit(&program, &range.to_string()))

@@ -2,8 +2,8 @@
 //!
 //! ## What it looks at
 //!
-//! The machine's clock against the `Date` of an answer of the API server, and the mark that systemd-timesyncd makes when it
-//! has set the clock.
+//! The machine's clock against the `Date` of an answer of the API server, and whether the daemon that keeps it has set it: the
+//! mark of systemd-timesyncd, `chronyc tracking`, or the kernel's own word (`timedatectl`) where another one runs.
 //!
 //! ## Why it matters
 //!
@@ -16,13 +16,13 @@
 //!
 //! ## When it is wrong
 //!
-//! Whether another daemon or the hypervisor keeps the clock is not judged: a clock that agrees with the API server's to
-//! 5 seconds passes, unless systemd-timesyncd runs and has not set it since the machine was booted.
+//! Where no daemon runs, the hypervisor may keep the clock, which is not judged: a clock that agrees with the API server's to
+//! 5 seconds passes, unless a daemon runs and has not set it. In the first minutes after a boot none has.
 //!
 //! ## References
 //!
 //! - Failure catalogue: `clock-skew` (RM-C16)
-//! - systemd-timesyncd.service(8), `/run/systemd/timesync/synchronized`
+//! - systemd-timesyncd.service(8), `/run/systemd/timesync/synchronized`; chronyc(1), `tracking`; adjtimex(2)
 
 use super::clock::{self, KEPT_S, WRONG_S};
 use super::role;
@@ -57,8 +57,19 @@ fn run(_: &Evidence, results: &mut Results<'_>) {
         let (detail, field, value) = if seconds > KEPT_S {
             (super::clock::words(offset), "offset_ms", offset.to_string())
         } else {
-            let words = "systemd-timesyncd runs and has not set the clock since the machine was booted";
-            (words.to_owned(), "synchronised", "false".to_owned())
+            let words = match clock.synchronised_by.as_str() {
+                "chronyd" => "chronyd runs and follows no time server".to_owned(),
+                "timedatectl" => {
+                    format!(
+                        "{} runs, and the kernel takes the clock for unsynchronised",
+                        clock.daemons.join(", ")
+                    )
+                }
+                _ => {
+                    "systemd-timesyncd runs and has not set the clock since the machine was booted".to_owned()
+                }
+            };
+            (words, "synchronised", "false".to_owned())
         };
         let finding = Finding::new(subject, detail).cite(&host.clock, field, value, "a clock that is kept");
         Ok(fail(if clock.proven { finding } else { finding.likely(&[]) }))

@@ -30,7 +30,10 @@ use crate::check::{
     Undecided, fail,
 };
 use crate::evidence::{Evidence, Host, Mode, Need, Node, Why};
-use crate::filter::{Addresses, Decision, Filters, Hook, Interface, Outcome as Passed, Owner, Packet};
+use crate::filter::{
+    Addresses, Backend, Decision, Filters, Hook, Interface, Outcome as Passed, Owner, Packet,
+};
+use crate::support;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP014",
@@ -175,6 +178,9 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                         .cite(&host.filters, "input", by.to_string(), "a rule before it that accepts them")
                         .fact("run_on", place::run_on(host))
                         .fact("whose", by.whose.to_string())
+                        .fact("backend", by.backend.to_string())
+                        .fact("table", by.table.clone())
+                        .fact("chain", by.chain.clone())
                         .fact("port", port.to_string())
                         .fact("ranges", ranges.join(" "));
                     return Ok(fail(finding));
@@ -201,6 +207,14 @@ fn step(finding: &Finding) -> Step {
         let script = lines(&|range| format!("ufw allow proto tcp from {range} to any port {port}"));
         return Step::run(run_on, script).verify("ufw status");
     }
+    if let Some(rules) = rules(finding, &ranges, &port) {
+        let script = support::at_boot(
+            "kubernetes-kubelet-port",
+            "Accept metrics-server at the kubelet's port",
+            &rules,
+        );
+        return Step::run(run_on, script).verify("systemctl is-active kubernetes-kubelet-port.service");
+    }
     Step::manual(
         run_on,
         format!(
@@ -212,6 +226,31 @@ fn step(finding: &Finding) -> Step {
             }
         ),
     )
+}
+
+/// Commands of a unit that accept each range ahead of what stops it; nothing where that cannot be written for certain.
+fn rules(finding: &Finding, ranges: &[Addresses], port: &str) -> Option<String> {
+    let fact = |name: &str| finding.facts.get(name).map(String::as_str).unwrap_or_default();
+    if ranges.is_empty() || ranges.len() > 32 {
+        return None;
+    }
+    let six = |range: &Addresses| range.family() == crate::filter::Family::Ipv6;
+    if fact("backend") == Backend::Nftables.to_string() {
+        let rules: Vec<String> = ranges
+            .iter()
+            .map(|range| {
+                format!("{} saddr {range} tcp dport {port} accept", if six(range) { "ip6" } else { "ip" })
+            })
+            .collect();
+        return support::nft_rules(fact("table"), fact("chain"), &rules);
+    }
+    let backend = fact("backend").trim_start_matches("iptables-").to_owned();
+    let lines = ranges.iter().map(|range| {
+        let program = format!("{}-{backend}", if six(range) { "ip6tables" } else { "iptables" });
+        let rule = format!("INPUT -p tcp -s {range} --dport {port} -j ACCEPT");
+        format!("ExecStart=/bin/sh -c '{program} -C {rule} 2>/dev/null || {program} -I {rule}'\n")
+    });
+    Some(lines.collect())
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {

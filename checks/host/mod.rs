@@ -2,6 +2,9 @@
 
 pub(crate) mod apiserver_flags_not_running;
 pub(crate) mod bridge_netfilter_off;
+mod cgroup;
+pub(crate) mod cgroup_drivers_differ;
+pub(crate) mod cgroup_drivers_hazard;
 mod clock;
 pub(crate) mod cluster_dns_silent;
 pub(crate) mod conntrack_full;
@@ -11,6 +14,7 @@ mod forwarding;
 pub(crate) mod forwarding_hazard;
 pub(crate) mod host_clock_drifting;
 pub(crate) mod host_clock_wrong;
+pub(crate) mod host_names_unresolved;
 pub(crate) mod ip_forward_off;
 pub(crate) mod kube_proxy_not_programming;
 pub(crate) mod kubelet_config_missing;

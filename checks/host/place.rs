@@ -46,6 +46,13 @@ pub(super) fn serves(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Res
     Ok(ready && ctx.need(&evidence.metrics.discovery)?.status == 200)
 }
 
+/// Whether every pod of metrics-server that this machine was given has been started there.
+pub(super) fn started(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Result<bool, Undecided> {
+    let here = |node: &String| Some(node) == host.node.as_ref();
+    let mut own = ctx.need(&evidence.backend.pods)?.iter().filter(|pod| pod.node.as_ref().is_some_and(here));
+    Ok(own.all(|pod| pod.ready || pod.started.is_some() || pod.restarts > 0))
+}
+
 /// Whether the Metrics API has a fresh sample from this machine's kubelet: then metrics-server reaches it.
 pub(super) fn is_scraped(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Result<bool, Undecided> {
     let Some(node) = host.node.as_ref().filter(|_| evidence.mode == Mode::Installed) else {

@@ -72,8 +72,10 @@ fn run(_: &Evidence, results: &mut Results<'_>) {
                     "packets to {} go by {} and by {}, and `{name}` is {own} (`all`: {all})",
                     one.destination, one.device, other.device
                 );
+                let (strict, value) =
+                    if own == "1" { (name, own) } else { ("net.ipv4.conf.all.rp_filter".to_owned(), all) };
                 let finding = Finding::new(subject, detail)
-                    .cite(&host.settings, name, own, "2, or 0 for all")
+                    .cite(&host.settings, strict, value, "2, or 0 for all")
                     .cite(
                         &host.routes,
                         one.destination.clone(),

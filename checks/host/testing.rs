@@ -49,6 +49,7 @@ pub(super) fn file() -> KubeletFile {
         changed: None,
         config: None,
         cgroup_driver: "systemd".to_owned(),
+        cgroup_driver_from_cri: None,
         fail_swap_on: true,
         address: "0.0.0.0".to_owned(),
         cluster_dns: Vec::new(),

@@ -33,6 +33,7 @@ use crate::check::{
     Check, Decision, Finding, Hop, Kind, Outcome, Results, Severity, Subject, Undecided, fail, not_applicable,
 };
 use crate::evidence::{Evidence, Mode, Node, ScrapeFailure};
+use crate::kubelet::config::{self, Config};
 use crate::kubelet::tls::{self, View};
 
 pub(crate) const CHECK: Check = Check {
@@ -53,27 +54,37 @@ pub(crate) const CHECK: Check = Check {
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_nodes(|ctx, node, subject| match tls::view(ctx, evidence, node) {
-        Err(missing) if evidence.mode == Mode::BeforeInstall => configured(ctx, node, subject, missing),
+        Err(missing) if evidence.mode == Mode::BeforeInstall => {
+            configured(ctx, evidence, node, subject, missing)
+        }
         Err(missing) => Err(missing),
-        Ok(view) => decide(ctx, node, subject, view),
+        Ok(view) => decide(ctx, evidence, node, subject, view),
     });
 }
 
 /// Before an installation nobody has dialled the kubelet; its configuration says what it will present.
-fn configured(ctx: &Context<'_>, node: &Node, subject: Subject, missing: Undecided) -> Decision {
-    let Ok(config) = ctx.need(&node.configz) else { return Err(missing) };
-    if !tls::serves_own_file(config) {
+fn configured(
+    ctx: &Context<'_>,
+    evidence: &Evidence,
+    node: &Node,
+    subject: Subject,
+    missing: Undecided,
+) -> Decision {
+    let Ok(config) = config::look(ctx, evidence, node) else { return Err(missing) };
+    if !tls::serves_own_file(config.value) {
         return Err(missing);
     }
     let finding =
-        Finding::new(subject, "the kubelet is configured to serve the file that it generates itself")
-            .cite(&node.configz, "kubeletconfig.serverTLSBootstrap", "false", "true")
-            .cite(&node.configz, "kubeletconfig.tlsCertFile", &config.tls_cert_file, "")
-            .likely(&[]);
-    Ok(fail(finding))
+        Finding::new(subject, "the kubelet is configured to serve the file that it generates itself");
+    Ok(fail(cite_own_file(finding, &config).likely(&[])))
 }
 
-fn decide(ctx: &Context<'_>, node: &Node, subject: Subject, view: View) -> Decision {
+fn cite_own_file(finding: Finding, config: &Config<'_>) -> Finding {
+    let finding = config.cite(finding, "serverTLSBootstrap", "false", "true");
+    config.cite(finding, "tlsCertFile", &config.value.tls_cert_file, "")
+}
+
+fn decide(ctx: &Context<'_>, evidence: &Evidence, node: &Node, subject: Subject, view: View) -> Decision {
     match view {
         View::NotVerified => Ok(not_applicable("metrics-server does not verify kubelets")),
         View::NotDialled => Err(tls::no_address()),
@@ -88,17 +99,19 @@ fn decide(ctx: &Context<'_>, node: &Node, subject: Subject, view: View) -> Decis
             Ok(fail(tls::cite_leaf(finding, node, "subject alternative names", &names, &address)))
         }
         View::Logged(ScrapeFailure::NoIpSans | ScrapeFailure::UnknownAuthority) => {
-            let config = ctx.need(&node.configz)?;
-            if !tls::serves_own_file(config) {
+            let config = config::look(ctx, evidence, node)?;
+            if !tls::serves_own_file(config.value) {
                 return Ok(Outcome::Pass);
             }
             let detail =
                 "metrics-server cannot verify it, and the kubelet serves the file that it generates itself";
-            let finding = Finding::new(subject, detail)
-                .cite(&node.scrape_log, "log", "cannot validate certificate", "a verified certificate")
-                .cite(&node.configz, "kubeletconfig.serverTLSBootstrap", "false", "true")
-                .cite(&node.configz, "kubeletconfig.tlsCertFile", &config.tls_cert_file, "");
-            Ok(fail(finding.likely(&["kubelet-cert-lacks-address"])))
+            let finding = Finding::new(subject, detail).cite(
+                &node.scrape_log,
+                "log",
+                "cannot validate certificate",
+                "a verified certificate",
+            );
+            Ok(fail(cite_own_file(finding, &config).likely(&["kubelet-cert-lacks-address"])))
         }
         View::Logged(ScrapeFailure::OutsideValidity) => Err(tls::masked("the certificate's dates")),
         View::Seen(..) | View::NoCertificate | View::Logged(_) => Ok(Outcome::Pass),

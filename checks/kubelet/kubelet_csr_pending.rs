@@ -3,7 +3,8 @@
 //! ## What it looks at
 //!
 //! The certificate signing requests of the signer `kubernetes.io/kubelet-serving` that the kubelet made
-//! since it last got a certificate, and whether the kubelet has a certificate to present.
+//! since it last got a certificate, and whether the kubelet has a certificate to present. A machine alone (`host`) shows
+//! whether its kubelet asks for one and whether it has got it.
 //!
 //! ## Why it matters
 //!
@@ -27,8 +28,10 @@
 //! - Failure catalogue: `kubelet-serving-csr-pending` (RM-E8)
 //! - <https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/#certificate-rotation>
 
-use crate::check::{Audience, Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, fail};
-use crate::evidence::Evidence;
+use crate::check::{
+    Audience, Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, fail, not_applicable,
+};
+use crate::evidence::{Evidence, Mode, Need};
 use crate::kubelet::{csr, tls};
 use crate::support;
 
@@ -39,7 +42,7 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::Kubelet,
     severity: Severity::Error,
     kind: Kind::Cause,
-    modes: tls::MODES,
+    modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
     needs: csr::NEEDS,
     explains: tls::EXPLAINS,
     question: tls::QUESTION,
@@ -48,7 +51,32 @@ pub(crate) const CHECK: Check = Check {
     remedies,
 };
 
+/// Shows who asked for what, and what became of it.
+const LIST: &str = "kubectl get csr --field-selector spec.signerName=kubernetes.io/kubelet-serving";
+
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    if evidence.mode == Mode::Host {
+        return results.about_hosts(Need::HostKubelet, |ctx, host, subject| {
+            if ctx.need(&host.kubelet)?.is_none() {
+                return Ok(not_applicable("no kubelet runs on it"));
+            }
+            let Some(file) = csr::requested(ctx, host)? else {
+                return Ok(not_applicable("its kubelet asks the cluster for no serving certificate"));
+            };
+            if file.chain.is_some() {
+                return Ok(Outcome::Pass);
+            }
+            let detail = format!(
+                "its kubelet asks the cluster for a serving certificate, and {} is not there",
+                file.path
+            );
+            let finding = Finding::new(subject, detail)
+                .cite(&host.kubelet_certificates, "kubelet serving", "none", "a certificate")
+                .likely(&["kubelet-csr-denied"])
+                .decided_by(Step::run("workstation", LIST));
+            Ok(fail(finding))
+        });
+    }
     results.about_nodes(|ctx, node, subject| {
         let open = csr::open(ctx, node)?;
         let Some(newest) = open.pending.first() else { return Ok(Outcome::Pass) };
@@ -64,22 +92,30 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
+    let title = "Approve the requests, and install an approver".to_owned();
+    let cost = "Approved by hand, the same happens when the certificates are renewed: install an approver for the signer \
+                kubernetes.io/kubelet-serving that checks names and addresses."
+        .to_owned();
     let names: Vec<String> = findings
         .iter()
         .filter_map(|finding| finding.facts.get("csr"))
         .map(|name| support::word(name))
         .collect();
-    vec![Remedy {
-        title: "Approve the requests, and install an approver".to_owned(),
-        audience: Audience::Production,
-        cost: "Approved by hand, the same happens when the certificates are renewed: install an approver for the signer \
-               kubernetes.io/kubelet-serving that checks names and addresses."
-            .to_owned(),
-        leaves: Vec::new(),
-        steps: vec![
+    let steps = if names.is_empty() {
+        // A machine alone does not show the names of its requests.
+        vec![
+            Step::run("workstation", LIST),
+            Step::manual(
+                "workstation",
+                "approve the pending request of this machine's node: kubectl certificate approve",
+            )
+            .verify(LIST),
+        ]
+    } else {
+        vec![
             Step::run("workstation", format!("kubectl describe csr {}", names.join(" "))),
-            Step::run("workstation", format!("kubectl certificate approve {}", names.join(" ")))
-                .verify("kubectl get csr --field-selector spec.signerName=kubernetes.io/kubelet-serving"),
-        ],
-    }]
+            Step::run("workstation", format!("kubectl certificate approve {}", names.join(" "))).verify(LIST),
+        ]
+    };
+    vec![Remedy { title, audience: Audience::Production, cost, leaves: Vec::new(), steps }]
 }

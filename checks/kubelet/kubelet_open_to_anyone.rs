@@ -29,7 +29,7 @@ use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
 };
 use crate::evidence::{Evidence, Need, Node};
-use crate::kubelet::tls;
+use crate::kubelet::{config, tls};
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -40,7 +40,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Hazard,
     modes: tls::MODES,
-    needs: &[Need::Nodes, Need::KubeletHandshake, Need::KubeletAnonymous, Need::Configz],
+    needs: &[Need::Nodes, Need::KubeletHandshake, Need::KubeletAnonymous, Need::Configz, Need::HostKubelet],
     explains: &[],
     question: Question::Listed,
     source: include_str!("kubelet_open_to_anyone.rs"),
@@ -53,14 +53,13 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let finding =
             Finding::new(subject, "whoever reaches its port can run commands in every pod of the node");
         let answered = ctx.need(&node.anonymous);
-        match ctx.need(&node.configz) {
+        match config::look(ctx, evidence, node) {
             // Without a credential nobody is let in, whatever is granted to anonymous callers.
-            Ok(config) if !config.anonymous => Ok(Outcome::Pass),
-            Ok(config) if config.authorization_mode == "AlwaysAllow" => Ok(fail(
-                finding
-                    .cite(&node.configz, "kubeletconfig.authentication.anonymous.enabled", "true", "false")
-                    .cite(&node.configz, "kubeletconfig.authorization.mode", "AlwaysAllow", "Webhook"),
-            )),
+            Ok(config) if !config.value.anonymous => Ok(Outcome::Pass),
+            Ok(config) if config.value.authorization_mode == "AlwaysAllow" => {
+                let finding = config.cite(finding, "authentication.anonymous.enabled", "true", "false");
+                Ok(fail(config.cite(finding, "authorization.mode", "AlwaysAllow", "Webhook")))
+            }
             // Then it depends on what anonymous callers are granted.
             Ok(_) => Ok(by_answer(*answered?, node, finding)),
             Err(_) => {

@@ -8,7 +8,8 @@
 //! ## Why it matters
 //!
 //! The connection and the certificate are fine; the kubelet does not accept the token (401) or does not
-//! permit the request (403). The body of the answer says which. Where the cause is proved, that one is named
+//! permit the request (403). A kubelet that does not find its API server cannot ask about the token and answers 401 as well.
+//! The body of the answer says which. Where the cause is proved, that one is named
 //! instead.
 //!
 //! ## How to fix it
@@ -37,7 +38,11 @@ pub(crate) const CHECK: Check = Check {
     title: "The kubelet does not let metrics-server read its metrics",
     hop: Hop::Kubelet,
     severity: Severity::Error,
-    kind: Kind::Place(&["kubelet-webhook-authentication-off", "nodes-metrics-not-permitted"]),
+    kind: Kind::Place(&[
+        "kubelet-webhook-authentication-off",
+        "nodes-metrics-not-permitted",
+        "host-names-unresolved",
+    ]),
     modes: &[Mode::Installed],
     needs: &[Need::Logs, Need::Nodes, Need::NodeMetrics, Need::PodProbe],
     explains: tls::EXPLAINS,

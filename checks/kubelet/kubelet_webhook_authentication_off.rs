@@ -2,7 +2,8 @@
 //!
 //! ## What it looks at
 //!
-//! `authentication.webhook.enabled` in the kubelet's running configuration. Where that was not seen: what the
+//! `authentication.webhook.enabled` in the kubelet's running configuration (`configz`). Where that was not seen: the
+//! file that it was told to read, where its machine was looked at (`host`) and the file is older than the process; or what the
 //! kubelet answered to a pod of `probe`, whose token the API server takes.
 //!
 //! ## Why it matters
@@ -30,7 +31,8 @@ use crate::check::{
     Audience, Check, Decision, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, Subject,
     Undecided, fail, not_applicable,
 };
-use crate::evidence::{Backend, Evidence, Need, Node, Reach, Why};
+use crate::evidence::{Backend, Evidence, Mode, Need, Node, Reach, Why};
+use crate::kubelet::config::{self, Config};
 use crate::kubelet::tls;
 use crate::probed::{self, Answered};
 use crate::support;
@@ -42,8 +44,15 @@ pub(crate) const CHECK: Check = Check {
     hop: Hop::Kubelet,
     severity: Severity::Error,
     kind: Kind::Cause,
-    modes: tls::MODES,
-    needs: &[Need::Pods, Need::Nodes, Need::KubeletAnonymous, Need::Configz, Need::PodProbe],
+    modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
+    needs: &[
+        Need::Pods,
+        Need::Nodes,
+        Need::KubeletAnonymous,
+        Need::Configz,
+        Need::PodProbe,
+        Need::HostKubelet,
+    ],
     explains: tls::EXPLAINS,
     question: tls::QUESTION,
     source: include_str!("kubelet_webhook_authentication_off.rs"),
@@ -52,31 +61,39 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
+    if evidence.mode == Mode::Host {
+        return results.about_hosts(Need::HostKubelet, |ctx, host, subject| {
+            if ctx.need(&host.kubelet)?.is_none() {
+                return Ok(not_applicable("no kubelet runs on it"));
+            }
+            Ok(by_config(&config::of_machine(ctx, host)?, subject))
+        });
+    }
     results.about_nodes(|ctx, node, subject| {
         if Backend::flag(ctx.need(&evidence.backend.args)?, "kubelet-client-certificate").is_some() {
             return Ok(not_applicable("metrics-server presents a client certificate"));
         }
-        let config = match ctx.need(&node.configz) {
+        let config = match config::look(ctx, evidence, node) {
             Ok(config) => config,
             // Where nobody looked, it is the configuration that would have said it.
             Err(open) if evidence.probes.is_empty() => return Err(open),
             Err(_) => return by_probe(ctx, evidence, node, subject),
         };
-        if config.webhook_authentication {
-            return Ok(Outcome::Pass);
-        }
-        if config.anonymous && config.authorization_mode == "AlwaysAllow" {
-            return Ok(not_applicable("the kubelet lets anyone in"));
-        }
-        let answer = if config.anonymous { "403 as system:anonymous" } else { "401" };
-        let finding = Finding::new(subject, format!("it answers every token with {answer}")).cite(
-            &node.configz,
-            "kubeletconfig.authentication.webhook.enabled",
-            "false",
-            "true",
-        );
-        Ok(fail(finding))
+        Ok(by_config(&config, subject))
     });
+}
+
+/// What the configuration says.
+fn by_config(config: &Config<'_>, subject: Subject) -> Outcome {
+    if config.value.webhook_authentication {
+        return Outcome::Pass;
+    }
+    if config.value.anonymous && config.value.authorization_mode == "AlwaysAllow" {
+        return not_applicable("the kubelet lets anyone in");
+    }
+    let answer = if config.value.anonymous { "403 as system:anonymous" } else { "401" };
+    let finding = Finding::new(subject, format!("it answers every token with {answer}"));
+    fail(config.cite(finding, "authentication.webhook.enabled", "false", "true"))
 }
 
 /// What the kubelet told a pod with the token of a ServiceAccount.
@@ -107,12 +124,21 @@ fn by_probe(ctx: &Context<'_>, evidence: &Evidence, node: &Node, subject: Subjec
     }
 }
 
+/// Where a command for the machine of a kubelet is run.
+fn machine(subject: &Subject) -> String {
+    if subject.kind == "Node" {
+        format!("node {}", subject.name)
+    } else {
+        format!("the machine {}", subject.name)
+    }
+}
+
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings
         .iter()
         .map(|finding| {
             Step::run(
-                format!("node {}", finding.subject.name),
+                machine(&finding.subject),
                 support::on_host(tls::KUBELET_CONFIG, "sed -i -e '/^authentication:/,/^[^ ]/{/^  webhook:/,/enabled:/s/enabled: false/enabled: true/}' -e '/^authorization:/,/^[^ ]/s/^  mode: AlwaysAllow/  mode: Webhook/' /var/lib/kubelet/config.yaml\nsystemctl restart kubelet"),
             )
             .verify("grep -A8 '^authentication:' /var/lib/kubelet/config.yaml")

@@ -1,5 +1,6 @@
 //! The engine against rules as programs write them.
 
 mod forward;
+mod installed;
 mod kernel;
 mod limits;

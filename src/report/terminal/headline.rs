@@ -157,5 +157,9 @@ fn cluster(report: &Report) -> String {
             "Kubernetes {version}{distribution}, {context}judged for Kubernetes 1.{minor}, {time}"
         );
     }
+    // A machine alone shows no version of the cluster.
+    if report.diagnosis.mode == Mode::Host {
+        return time.to_string();
+    }
     format!("Kubernetes {version}{distribution}, {context}{time}")
 }

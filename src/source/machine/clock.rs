@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Look, Place, control_plane, kubelet, on_files};
+use super::{Look, Place, control_plane, kubelet, on_files, run};
 use crate::source::live::prove;
 
 /// How long the exchange may take.
@@ -45,9 +45,17 @@ pub(super) async fn look(place: &Arc<Place>) -> Look<HostClock> {
             DAEMONS.iter().filter(|name| processes.runs(name)).map(|name| (*name).to_owned()).collect();
         let timesyncd = daemons.iter().any(|name| name == "systemd-timesyncd");
         let synchronised = timesyncd.then(|| place.root.exists(SYNCHRONISED).ok()).flatten();
-        Ok((HostClock { synchronised, daemons, ..HostClock::default() }, api_server(place)))
+        let synchronised_by = synchronised.map(|_| "systemd-timesyncd".to_owned()).unwrap_or_default();
+        let clock = HostClock { synchronised, synchronised_by, daemons, ..HostClock::default() };
+        Ok((clock, api_server(place)))
     })
     .await?;
+    if clock.synchronised.is_none()
+        && let Some((synchronised, by)) = told(place, &clock.daemons).await
+    {
+        clock.synchronised = Some(synchronised);
+        by.clone_into(&mut clock.synchronised_by);
+    }
     // What cannot be asked leaves the offset open; the rest was seen.
     if let (Some(server), Ok(())) = (server, place.in_network())
         && let Ok(Some((offset_ms, proven))) = timeout(EXCHANGE, offset(&server)).await
@@ -57,6 +65,38 @@ pub(super) async fn look(place: &Arc<Place>) -> Look<HostClock> {
         clock.told_by = format!("{}:{}", server.host, server.port);
     }
     Ok(clock)
+}
+
+/// Whether the clock is synchronised, as chrony says or else the kernel, and who said so. Where no daemon runs, the hypervisor
+/// may keep the clock past the kernel's mark, so nobody is asked.
+async fn told(place: &Place, daemons: &[String]) -> Option<(bool, &'static str)> {
+    place.has_kernel().ok()?;
+    let ask = async |program: &str, arguments: &[&str]| {
+        run::output(place, &run::find(place, program)?, arguments).await.ok().map(|printed| printed.text)
+    };
+    if daemons.iter().any(|name| name == "chronyd") {
+        let tracking = ask("chronyc", &["-n", "tracking"]).await?;
+        return tracks(&tracking).map(|synchronised| (synchronised, "chronyd"));
+    }
+    if daemons.is_empty() {
+        return None;
+    }
+    // It reads adjtimex(2); the kernel's own call takes unsafe code.
+    match ask("timedatectl", &["show", "--property=NTPSynchronized", "--value"]).await?.trim() {
+        "yes" => Some((true, "timedatectl")),
+        "no" => Some((false, "timedatectl")),
+        _ => None,
+    }
+}
+
+/// The line `Leap status` of `chronyc tracking` (chronyc(1)).
+fn tracks(tracking: &str) -> Option<bool> {
+    let line = tracking.lines().find_map(|line| line.strip_prefix("Leap status"))?;
+    match line.trim_start_matches([' ', ':']).trim() {
+        "Not synchronised" => Some(false),
+        "Normal" | "Insert second" | "Delete second" => Some(true),
+        _ => None,
+    }
 }
 
 /// The API server of the kubelet, or else the one that runs here.
@@ -71,6 +111,12 @@ fn api_server(place: &Place) -> Option<ApiServer> {
         let authority = flag("client-ca-file").and_then(|path| place.root.text(path).ok());
         Some(ApiServer { host, port, authority: super::pem_certificates(&authority.unwrap_or_default()) })
     })
+}
+
+/// The API server's name in the kubelet's kubeconfig; nothing where that has an address, or there is none.
+pub(super) fn named(place: &Place) -> Option<String> {
+    let host = of_kubelet(place)?.host;
+    (host.parse::<std::net::IpAddr>().is_err() && host.len() <= 253).then_some(host)
 }
 
 /// `server` and the CA of the kubelet's kubeconfig; nothing else of it is looked at.
@@ -143,6 +189,15 @@ mod tests {
     }
 
     #[test]
+    fn chrony_says_whether_it_tracks() {
+        // What chronyc 4.3 prints without a server, and with one.
+        let none = "Reference ID    : 00000000 ()\nStratum         : 0\nRef time (UTC)  : Thu Jan 01 00:00:00 1970\nLeap status     : Not synchronised\n";
+        assert_eq!(tracks(none), Some(false));
+        assert_eq!(tracks(&none.replace("Not synchronised", "Normal")), Some(true));
+        assert_eq!(tracks("506 Cannot talk to daemon\n"), None);
+    }
+
+    #[test]
     fn the_kubelets_kubeconfig_names_the_server() {
         let tree = Tree::new("kubeconfig");
         tree.init();
@@ -154,5 +209,8 @@ mod tests {
         let server = api_server(&tree.place()).expect("it is named");
         assert_eq!((server.host.as_str(), server.port), ("10.0.0.1", 6443));
         assert_eq!(server.authority, ["AAAA"]);
+        assert_eq!(named(&tree.place()), None, "an address needs no name server");
+        tree.write(KUBECONFIG, "clusters:\n- name: x\n  cluster:\n    server: https://api.example:6443\n");
+        assert_eq!(named(&tree.place()).as_deref(), Some("api.example"));
     }
 }

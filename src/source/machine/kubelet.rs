@@ -8,6 +8,10 @@ use super::{Look, Place, Unseen, units};
 
 /// Where kubeadm and others put the configuration; a kubelet that was told of another path does not read it.
 pub(super) const USUAL: &str = "/var/lib/kubelet/config.yaml";
+/// The feature gate by which the kubelet asks the runtime for the cgroup driver.
+const GATE: &str = "KubeletCgroupDriverFromCRI";
+/// The gate in the file.
+const GATE_IN_FILE: &str = "/featureGates/KubeletCgroupDriverFromCRI";
 /// The most drop-ins that are merged.
 const DROP_INS: usize = 100;
 
@@ -46,6 +50,7 @@ pub(super) fn file(place: &Place) -> Look<Option<KubeletFile>> {
         changed: place.root.changed(path),
         config: None,
         cgroup_driver: String::new(),
+        cgroup_driver_from_cri: None,
         fail_swap_on: true,
         address: String::new(),
         cluster_dns: Vec::new(),
@@ -70,6 +75,7 @@ pub(super) fn file(place: &Place) -> Look<Option<KubeletFile>> {
     };
     file.decoy = decoy(place, path, Some(&own));
     file.cgroup_driver.clone_from(&own.cgroup_driver);
+    file.cgroup_driver_from_cri = own.cgroup_driver_from_cri;
     file.fail_swap_on = own.fail_swap_on;
     file.address.clone_from(&own.address);
     file.cluster_dns.clone_from(&own.cluster_dns);
@@ -145,6 +151,7 @@ struct Settings {
     port: i64,
     read_only_port: i64,
     cgroup_driver: String,
+    cgroup_driver_from_cri: Option<bool>,
     fail_swap_on: bool,
     address: String,
     cluster_dns: Vec<String>,
@@ -162,6 +169,7 @@ impl Default for Settings {
             port: 10250,
             read_only_port: 0,
             cgroup_driver: "cgroupfs".to_owned(),
+            cgroup_driver_from_cri: None,
             fail_swap_on: true,
             address: "0.0.0.0".to_owned(),
             cluster_dns: Vec::new(),
@@ -217,6 +225,7 @@ impl Settings {
             port: number("/port", default.port)?,
             read_only_port: number("/readOnlyPort", default.read_only_port)?,
             cgroup_driver: text("/cgroupDriver", &default.cgroup_driver)?,
+            cgroup_driver_from_cri: at(GATE_IN_FILE).and_then(Value::as_bool),
             fail_swap_on: flag("/failSwapOn", default.fail_swap_on)?,
             address: text("/address", &default.address)?,
             cluster_dns: texts("/clusterDNS")?,
@@ -245,6 +254,12 @@ impl Settings {
         flag("authentication-token-webhook", &mut self.webhook_authentication);
         flag("rotate-server-certificates", &mut self.server_tls_bootstrap);
         flag("fail-swap-on", &mut self.fail_swap_on);
+        // Several gates stand in one flag: `A=true,B=false`.
+        let gates = flags.get("feature-gates").map(String::as_str).unwrap_or_default();
+        let gate = gates.split(',').filter_map(|gate| gate.split_once('='));
+        if let Some((_, value)) = gate.filter(|(name, _)| name.trim() == GATE).last() {
+            self.cgroup_driver_from_cri = boolean(value.trim());
+        }
         let number = |name: &str, field: &mut i64| {
             if let Some(value) = flags.get(name).and_then(|value| value.parse().ok()) {
                 *field = value;

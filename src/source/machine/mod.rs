@@ -170,7 +170,7 @@ impl Machine {
 
         let mut facts = Facts::default();
         facts.keep("identity", identity);
-        let (clock, (filters, service_rules), resolver, dials) = tokio::join!(
+        let (clock, (filters, service_rules), resolver, runtime, dials) = tokio::join!(
             slowly(clock::look(&place)),
             async {
                 match timeout(SLOW, packet_filter::look(&place)).await {
@@ -179,12 +179,14 @@ impl Machine {
                 }
             },
             slowly(resolver::look(&place)),
+            slowly(runtime::look(&place)),
             dial::all(&place, &options.dials),
         );
         facts.keep("clock", clock);
         facts.keep("packet filter", filters);
         facts.keep("rules for Services", service_rules);
         facts.keep("resolver", resolver);
+        facts.keep("container runtime", runtime);
         for (target, dial) in dials {
             facts.keep(&format!("dial {target}"), dial);
         }
@@ -285,7 +287,6 @@ const ON_DISK: &[(&str, OnDisk)] = &[
     ("kube-apiserver", |place| outcome(control_plane::api_server(place))),
     ("kube-controller-manager", |place| outcome(control_plane::controller_manager(place))),
     ("front-proxy certificates", |place| outcome(control_plane::front_proxy(place))),
-    ("container runtime", |place| outcome(runtime::look(place))),
     ("swap", |place| outcome(system::swap(place))),
     ("SELinux", |place| outcome(system::selinux(place))),
     ("proxies", |place| outcome(system::proxies(place))),

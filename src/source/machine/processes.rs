@@ -46,6 +46,11 @@ impl Running {
         flags::of_machine(&self.words)
     }
 
+    /// When it was started; nothing where that could not be read.
+    pub(super) fn started(&self) -> Option<Timestamp> {
+        self.started
+    }
+
     fn evidence(&self) -> Process {
         Process { pid: self.pid, flags: self.flags(), started: self.started }
     }

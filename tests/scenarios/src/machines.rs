@@ -22,10 +22,18 @@ const fn asked_from_afar(expect: Expect) -> Look {
 }
 
 const DROPPED: Expect = Expect::roots(&["forward-policy-drop"]).on(&["Node node1"]);
+const HAZARDS: Expect = Expect::roots(&[
+    "cgroup-drivers-hazard",
+    "forwarding-hazard",
+    "bridge-netfilter-off",
+    "reverse-path-filter-strict",
+])
+.on(&["Node node2"])
+.exit(0);
 const FILTERED: Expect = Expect::roots(&["kubelet-port-filtered"]).on(&["Node node2"]);
 
 /// Every scenario of machines.
-pub(crate) const MACHINES: [Scenario; 12] = [
+pub(crate) const MACHINES: [Scenario; 17] = [
     Scenario {
         name: "machines-healthy",
         about: "a cluster that works, whose machines were all asked",
@@ -55,6 +63,41 @@ pub(crate) const MACHINES: [Scenario; 12] = [
         cure: Cure::Production,
     },
     Scenario {
+        name: "machines-forward-drop-nftables",
+        about: "policy drop for forwarded packets in a table of nftables alone on metrics-server's node",
+        core: false,
+        looks: &[asked(DROPPED)],
+        cure: Cure::Production,
+    },
+    Scenario {
+        name: "machines-hazards",
+        about: "a node without metrics-server: no forwarding, no bridge netfilter, strict about two ways, and a runtime with another cgroup driver",
+        core: false,
+        looks: &[asked(HAZARDS)],
+        cure: Cure::Production,
+    },
+    Scenario {
+        name: "machines-cgroup-drivers",
+        about: "a containerd with systemd's cgroups under a kubelet with cgroupfs, where metrics-server is to start",
+        core: false,
+        looks: &[asked(Expect::roots(&["cgroup-drivers-differ"]).on(&["Node node1"]))],
+        cure: Cure::Production,
+    },
+    Scenario {
+        name: "machines-names-unresolved",
+        about: "a kubelet that knows the API server by a name which its machine does not resolve",
+        core: false,
+        looks: &[asked(Expect::roots(&["host-names-unresolved"]).on(&["Node node2"]))],
+        cure: Cure::None,
+    },
+    Scenario {
+        name: "machines-wrong-address",
+        about: "a Node that announces an address which its machine has no longer",
+        core: false,
+        looks: &[asked(Expect::roots(&["wrong-node-address"]).on(&["Node node2"]))],
+        cure: Cure::None,
+    },
+    Scenario {
         name: "machines-ip-forward-off",
         about: "net.ipv4.ip_forward=0 on metrics-server's node",
         core: false,
@@ -73,14 +116,14 @@ pub(crate) const MACHINES: [Scenario; 12] = [
         about: "a firewall on node2 that drops what metrics-server sends to the kubelet",
         core: false,
         looks: &[asked(FILTERED), asked_from_afar(FILTERED)],
-        cure: Cure::None,
+        cure: Cure::Production,
     },
     Scenario {
         name: "machines-kubelet-port-rejected",
         about: "a firewall in nftables on node2 that refuses what metrics-server sends to the kubelet",
         core: false,
         looks: &[asked(FILTERED)],
-        cure: Cure::None,
+        cure: Cure::Production,
     },
     Scenario {
         name: "machines-no-pod-route",

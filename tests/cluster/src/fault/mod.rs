@@ -2,6 +2,7 @@
 //! caller to wait for; how it is cured, for the caller to try.
 
 mod dns;
+mod host;
 mod identity;
 mod kubelet;
 mod network;

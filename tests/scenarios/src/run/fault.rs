@@ -433,7 +433,12 @@ pub(super) fn settle(cluster: &Cluster, name: &str) -> Result<()> {
         for pod in pods["items"].as_array().into_iter().flatten() {
             let status = &pod["status"]["containerStatuses"][0];
             let restarted = status["restartCount"].as_i64().unwrap_or_default() > 0;
-            if !restarted && age_s(&status["state"]["running"]["startedAt"])?.is_none_or(|age| age < 65) {
+            // One that cannot be started is as old as its pod.
+            let started = match &status["state"]["waiting"]["reason"] {
+                reason if reason == "ContainerCreating" => &pod["metadata"]["creationTimestamp"],
+                _ => &status["state"]["running"]["startedAt"],
+            };
+            if !restarted && age_s(started)?.is_none_or(|age| age < 65) {
                 return Ok(false);
             }
         }

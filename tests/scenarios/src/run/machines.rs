@@ -22,6 +22,35 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
         "healthy" | "nftables" => working(cluster, &MetricsServer::default()),
         "forward-drop" => forward_drop(cluster, IptablesBackend::Nft),
         "forward-drop-legacy" => forward_drop(cluster, IptablesBackend::Legacy),
+        "forward-drop-nftables" => {
+            cluster.forward_drop("node1", Firewall::Nftables)?;
+            install_on_node1(cluster)?;
+            log_has(cluster, "i/o timeout")
+        }
+        "hazards" => hazards(cluster, "node2"),
+        "cgroup-drivers" => {
+            cluster.systemd_cgroups_in_runtime("node1")?;
+            install_on_node1(cluster)?;
+            event_says(cluster, "expected cgroupsPath to be of format")
+        }
+        "names-unresolved" => {
+            cluster.name_api_server("node1")?;
+            cluster.name_api_server("node2")?;
+            works_on_node1(cluster)?;
+            cluster.forget_api_server_name("node2")?;
+            not_ready(cluster, "node2")?;
+            log_has(cluster, "node=\"node2\"")
+        }
+        "wrong-address" => {
+            let gone = "172.30.0.99";
+            works_on_node1(cluster)?;
+            cluster.announce_address("node2", gone)?;
+            cluster.wait("the Node to announce it", SHOWS, || {
+                Ok(cluster.get(&["node", "node2"])?["status"]["addresses"].to_string().contains(gone))
+            })?;
+            cluster.lose_address("node2", gone)?;
+            log_has(cluster, gone)
+        }
         "ip-forward-off" => {
             works_on_node1(cluster)?;
             cluster.ip_forward_off("node1")?;
@@ -60,11 +89,7 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
         "kubelet-config-missing" => {
             works_on_node1(cluster)?;
             cluster.lose_kubelet_config("node2")?;
-            cluster.wait("node2 not to be Ready", SHOWS, || {
-                let node = cluster.get(&["node", "node2"])?;
-                let conditions = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
-                Ok(conditions.iter().any(|it| it["type"] == "Ready" && it["status"] != "True"))
-            })
+            not_ready(cluster, "node2")
         }
         "front-proxy-expired" => {
             working(cluster, &MetricsServer::default())?;
@@ -80,6 +105,33 @@ fn works_on_node1(cluster: &Cluster) -> Result<()> {
     install_on_node1(cluster)?;
     cluster.wait_metrics_available(WORKS)?;
     one_node_serves(cluster, "node2")
+}
+
+/// What is wrong with a machine while the pipeline works.
+fn hazards(cluster: &Cluster, node: &str) -> Result<()> {
+    // The bridge of the pods comes with the first pod of a node.
+    cluster.kubectl(&["create", "deployment", "web", "--image=registry.local/pause:1", "--replicas=2"])?;
+    cluster.kubectl(&["rollout", "status", "deployment/web", "--timeout=2m"])?;
+    works_on_node1(cluster)?;
+    cluster.systemd_cgroups_in_runtime(node)?;
+    cluster.forward_drop(node, Firewall::Iptables(IptablesBackend::Nft))?;
+    cluster.bridge_netfilter_off(node)?;
+    cluster.two_ways_and_strict(node)
+}
+
+fn not_ready(cluster: &Cluster, name: &str) -> Result<()> {
+    cluster.wait(&format!("{name} not to be Ready"), SHOWS, || {
+        let node = cluster.get(&["node", name])?;
+        let conditions = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        Ok(conditions.iter().any(|it| it["type"] == "Ready" && it["status"] != "True"))
+    })
+}
+
+/// Waits until an event of metrics-server's namespace says it.
+fn event_says(cluster: &Cluster, words: &str) -> Result<()> {
+    cluster.wait(&format!("an event that says {words:?}"), SHOWS, || {
+        Ok(cluster.get(&["events", "-n", "kube-system"])?["items"].to_string().contains(words))
+    })
 }
 
 fn forward_drop(cluster: &Cluster, backend: IptablesBackend) -> Result<()> {
