@@ -18,3 +18,5 @@ mod reading;
 mod replay;
 mod rules;
 mod tree;
+mod xmllint;
+mod xsd;
