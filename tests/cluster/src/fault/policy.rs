@@ -35,8 +35,8 @@ impl NetworkPolicy {
 }
 
 impl Cluster {
-    /// Has the cluster enforce this policy. Connections that are there already stay, as with most CNI plugins: to see
-    /// the fault of an egress policy, restart what it concerns.
+    /// Has the cluster enforce this policy. Connections that are there already may stay, as with most CNI plugins: to
+    /// see the fault surely, restart the pod that it concerns.
     ///
     /// # Errors
     /// When the policy is refused or not enforced in time.

@@ -89,8 +89,8 @@ impl Node {
                 continue;
             };
             let wanted = self.rules(&policies, pod);
-            // A pod that the plugin has dealt with is written again once; the rules are the same.
-            if applied.get(file).unwrap_or(&None) != &wanted {
+            // A pod that is new here is written once: the plugin may have gone by policies of a second ago.
+            if applied.get(file) != Some(&wanted) {
                 write_rules(file, wanted.as_deref())?;
                 eprintln!("{}: {}", pod["metadata"]["name"], wanted.as_deref().unwrap_or("no rules"));
                 applied.insert(file.clone(), wanted);

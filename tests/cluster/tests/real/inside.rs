@@ -171,6 +171,8 @@ fn policies(cluster: &Cluster) -> Result<()> {
     cluster.wait_metrics_available(MINUTES)?;
 
     cluster.forbid(NetworkPolicy::IngressWithoutControlPlane)?;
+    // Connections that kube-apiserver has to the old pod would live on.
+    cluster.restart_metrics_server()?;
     says(cluster, "failing or missing response")?;
     let (name, _, address) = metrics_server(cluster)?;
     let ready = cluster.get(&["pod", "-n", "kube-system", &name])?;
