@@ -22,6 +22,7 @@ fn pod(ready: bool) -> Pod {
         started: None,
         restarts: 5,
         waiting: None,
+        waiting_message: None,
         last_end: None,
         service_account: "metrics-server".to_owned(),
         labels: std::collections::BTreeMap::new(),

@@ -126,6 +126,8 @@ pub struct Pod {
     pub restarts: i64,
     /// Why the container waits, such as `CrashLoopBackOff` or `ImagePullBackOff`.
     pub waiting: Option<String>,
+    /// What the kubelet says about that, such as what the registry answered.
+    pub waiting_message: Option<String>,
     /// How the container ended last.
     pub last_end: Option<Termination>,
     /// The ServiceAccount that it runs as.
@@ -177,6 +179,10 @@ pub struct Workload {
     /// `owner` when it was found through the pods' owner references, `image` when it was the only
     /// workload in the Service's namespace that runs a metrics-server image.
     pub found_by: String,
+    /// The name of metrics-server's container.
+    pub container_name: String,
+    /// The labels that its template demands of a node.
+    pub node_selector: BTreeMap<String, String>,
     /// What keeps it from creating pods, from its `ReplicaFailure` condition.
     pub replica_failure: Option<String>,
 }

@@ -23,6 +23,7 @@ fn pod() -> Pod {
         started: None,
         restarts: 0,
         waiting: None,
+        waiting_message: None,
         last_end: None,
         service_account: "metrics-server".to_owned(),
         labels: labels(&[("k8s-app", "metrics-server")]),

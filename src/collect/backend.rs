@@ -259,6 +259,8 @@ fn read_workload(body: &Value, found_by: &str) -> Option<Workload> {
         container: i64::try_from(container_index(&template["spec"])).unwrap_or_default(),
         args: json::texts(&container(&template["spec"])["args"]),
         found_by: found_by.to_owned(),
+        container_name: json::text(&container(&template["spec"])["name"]),
+        node_selector: json::labels(&template["spec"]["nodeSelector"]),
         replica_failure: failure.map(|condition| condition.message),
     })
 }
@@ -313,6 +315,7 @@ fn read_pod(pod: &Value) -> Option<Pod> {
         started: json::time(&state["state"]["running"]["startedAt"]),
         restarts: json::number(&state["restartCount"]),
         waiting: state["state"]["waiting"]["reason"].as_str().map(str::to_owned),
+        waiting_message: state["state"]["waiting"]["message"].as_str().map(str::to_owned),
         last_end: ended.map(|ended| Termination {
             reason: json::text(&ended["reason"]),
             exit_code: json::number(&ended["exitCode"]),

@@ -27,6 +27,9 @@ pub(crate) mod terminal;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
+#[cfg(test)]
+#[path = "../../tests/it/xmllint.rs"]
+mod xmllint;
 pub(crate) mod yaml;
 
 use checks::check::{Outcome, Severity, Subject};

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::program::{Scratch, code, command, document, run};
 use crate::reading::{FORMATS, read};
-use crate::tree::{read as text_of, root};
+use crate::tree::{read as text_of, root, stems};
 
 fn gate(file: &str, format: &str) -> Output {
     command(&["gate", "--offline", "-o", format, "-f", &format!("tests/corpus/{file}")])
@@ -132,6 +132,38 @@ fn every_format_agrees_with_the_gate() {
             parsed.descendants().find(|node| node.attribute("name") == Some("hpas")).expect("a suite");
         assert_eq!(suite.attribute("tests"), Some(metrics.to_string().as_str()), "{name}");
     }
+}
+
+/// The whole corpus and every manifest that an API server has refused, in every format at once: JSON and SARIF by their
+/// schemas, JUnit by our reader of its schema (`xsd.rs` asks a validator).
+#[test]
+fn every_format_agrees_on_every_manifest() {
+    let scratch = Scratch::new();
+    let mut looked = 0;
+    for folder in ["tests/corpus", "tests/gate/refused"] {
+        for stem in stems(&root().join(folder), ".yaml") {
+            let file = format!("{folder}/{stem}.yaml");
+            let path = |format: &str| scratch.path(&format!("report.{format}"));
+            let others = FORMATS.into_iter().filter(|format| *format != "json");
+            let mut args = vec!["gate".to_owned(), "--offline".to_owned(), "-f".to_owned(), file.clone()];
+            args.extend(["-o".to_owned(), "json".to_owned()]);
+            args.extend(
+                others.clone().flat_map(|format| ["-o".to_owned(), format!("{format}={}", path(format))]),
+            );
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let output = command(&args).current_dir(root()).output().expect("the program starts");
+            let json = document(&output);
+            let verdict = json["verdict"].as_str().expect("a verdict");
+            for format in others {
+                let said = read(format, &text_of(path(format).as_ref()));
+                let said = said.unwrap_or_else(|error| panic!("{file} {format}: {error}"));
+                said.agrees(verdict, code(&output).into())
+                    .unwrap_or_else(|error| panic!("{file} {format}: {error}"));
+            }
+            looked += 1;
+        }
+    }
+    assert!(looked > 150, "{looked} manifests");
 }
 
 /// Files whose cure is a patch, and the code that goes with it.

@@ -19,3 +19,5 @@ mod reading;
 mod replay;
 mod rules;
 mod tree;
+mod xmllint;
+mod xsd;

@@ -122,6 +122,26 @@ fn keeps_to(element: roxmltree::Node<'_, '_>, schema: roxmltree::Node<'_, '_>) -
     Ok(())
 }
 
+/// A document of JUnit with a suite that holds this.
+pub(crate) fn suite(inner: &str) -> String {
+    format!(
+        "<testsuites><testsuite name='a' tests='1' failures='0' errors='0'>{inner}</testsuite></testsuites>"
+    )
+}
+
+/// What a suite may hold.
+pub(crate) const SOUND: &str = "<properties><property name='a' value='b'/></properties><testcase name='a' time='0.000'>\
+     <failure message='m'>t</failure><system-out>o</system-out></testcase>";
+
+/// What it may not hold, and how we say so.
+pub(crate) const WRONG: [(&str, &str); 5] = [
+    ("<testcase name='a' line='3'/>", "the schema has no testcase/@line"),
+    ("<testcase classname='a'/>", "the schema wants testcase/@name"),
+    ("<testcase name='a'><note/></testcase>", "the schema has no "),
+    ("<failure/>", "the schema has no "),
+    ("<testsuite name='a' tests='1' failures='0' errors='0' time='soon'/>", "testsuite/@time is \"soon\""),
+];
+
 #[test]
 fn the_schema_of_junit_refuses_what_it_does_not_have() {
     let schema = roxmltree::Document::parse(include_str!("../schemas/junit-10.xsd")).expect("XML");
@@ -129,24 +149,8 @@ fn the_schema_of_junit_refuses_what_it_does_not_have() {
         let document = roxmltree::Document::parse(text).expect("XML");
         keeps_to(document.root_element(), schema.root_element()).err().unwrap_or_default()
     };
-    let suite = |inner: &str| {
-        format!(
-            "<testsuites><testsuite name='a' tests='1' failures='0' errors='0'>{inner}</testsuite></testsuites>"
-        )
-    };
-    let sound = "<properties><property name='a' value='b'/></properties><testcase name='a' time='0.000'>\
-                 <failure message='m'>t</failure><system-out>o</system-out></testcase>";
-    assert_eq!(judged(&suite(sound)), "");
-    for (inner, wrong) in [
-        ("<testcase name='a' line='3'/>", "the schema has no testcase/@line"),
-        ("<testcase classname='a'/>", "the schema wants testcase/@name"),
-        ("<testcase name='a'><note/></testcase>", "the schema has no "),
-        ("<failure/>", "the schema has no "),
-        (
-            "<testsuite name='a' tests='1' failures='0' errors='0' time='soon'/>",
-            "testsuite/@time is \"soon\"",
-        ),
-    ] {
+    assert_eq!(judged(&suite(SOUND)), "");
+    for (inner, wrong) in WRONG {
         assert!(judged(&suite(inner)).starts_with(wrong), "{inner}: {}", judged(&suite(inner)));
     }
     assert_eq!(judged("<testsuites skipped='1'/>"), "the schema has no testsuites/@skipped");

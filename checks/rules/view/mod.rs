@@ -214,6 +214,7 @@ object! {
         started: Optional(&Time), "When the container that runs now was started.";
         restarts: Int, "How often the container was restarted.";
         waiting: Optional(&Text), "Why the container waits, such as `CrashLoopBackOff`.";
+        waiting_message: Optional(&Text), "What the kubelet says about that.";
         last_end: Optional(&Shape::Object(&TERMINATION)), "How the container ended last.";
         service_account: Text, "The ServiceAccount that it runs as.";
         labels: Texts, "Its labels.";
@@ -246,6 +247,8 @@ object! {
         container: Int, "The place of metrics-server's container among those of the template, from 0.";
         args: TEXTS, "The `args` of that container.";
         found_by: Text, "`owner` or `image`: how the workload was found.";
+        container_name: Text, "The name of that container.";
+        node_selector: Texts, "The labels that its template demands of a node.";
         replica_failure: Optional(&Text), "What keeps it from creating pods.";
     }
 }

@@ -36,7 +36,7 @@ const PIECES: &[(&str, &[&str])] = &[
         "PodSpec",
         &[
             "{nodeName,serviceAccountName,hostNetwork,automountServiceAccountToken,dnsPolicy,priorityClassName}",
-            "{resources,tolerations}*",
+            "{resources,tolerations,nodeSelector}*",
             "volumes.name",
             "volumes.configMap.name",
             "{containers,initContainers}=Container",

@@ -191,6 +191,48 @@ pub(crate) const CHAIN: &[Scenario] = &[
         cure: Cure::Production,
     },
     Scenario {
+        name: "image-not-there",
+        about: "a tag of metrics-server's image that the registry does not have",
+        core: false,
+        looks: &[
+            nodes(Expect::roots(&["metrics-server-image-missing"])),
+            api(Expect::roots(&["metrics-server-image-missing"])),
+            as_user("masters", Expect::roots(&["metrics-server-image-missing"])),
+        ],
+        cure: Cure::Production,
+    },
+    Scenario {
+        name: "image-unreachable",
+        about: "an image of metrics-server in a registry that no node reaches",
+        core: false,
+        looks: &[
+            nodes(Expect::roots(&["metrics-server-image-missing"])),
+            api(Expect::roots(&["metrics-server-image-missing"])),
+        ],
+        cure: Cure::None,
+    },
+    Scenario {
+        name: "not-scheduled",
+        about: "a metrics-server with a nodeSelector that no node has",
+        core: false,
+        looks: &[
+            nodes(Expect::roots(&["metrics-server-not-scheduled"])),
+            api(Expect::roots(&["metrics-server-not-scheduled"])),
+        ],
+        cure: Cure::Production,
+    },
+    Scenario {
+        name: "pods-refused",
+        about: "a ResourceQuota of no pods where metrics-server is to run",
+        core: false,
+        looks: &[
+            nodes(Expect::roots(&["metrics-server-pods-refused"])),
+            api(Expect::roots(&["metrics-server-pods-refused"])),
+            as_user("edit", UNANSWERED),
+        ],
+        cure: Cure::Production,
+    },
+    Scenario {
         name: "no-requestheader-flags",
         about: "kube-apiserver without the --requestheader-* flags",
         core: true,

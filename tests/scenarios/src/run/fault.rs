@@ -79,6 +79,7 @@ pub(super) fn inject(cluster: &Cluster, name: &str) -> Result<()> {
         super::machines::machines,
         identity,
         registration,
+        super::pods::pods,
         hpas,
     ];
     let made = kinds.into_iter().find_map(|kind| kind(cluster, name));
@@ -356,7 +357,7 @@ pub(super) fn install_on_node1(cluster: &Cluster) -> Result<()> {
     cluster.kubectl(&["uncordon", "node2"]).map(drop)
 }
 
-fn install(cluster: &Cluster) -> Result<()> {
+pub(super) fn install(cluster: &Cluster) -> Result<()> {
     cluster.install_metrics_server(&MetricsServer::default())
 }
 
@@ -375,7 +376,7 @@ pub(super) fn working(cluster: &Cluster, options: &MetricsServer) -> Result<()> 
 }
 
 /// Installs with one passage of the release's manifest changed.
-fn changed(cluster: &Cluster, from: &str, to: &str) -> Result<()> {
+pub(super) fn changed(cluster: &Cluster, from: &str, to: &str) -> Result<()> {
     let manifest = Cluster::metrics_server_manifest(&MetricsServer::default())?;
     anyhow::ensure!(manifest.contains(from), "the manifest has no {from:?}");
     cluster.import_metrics_server()?;
@@ -431,6 +432,12 @@ pub(super) fn settle(cluster: &Cluster, name: &str) -> Result<()> {
         }
         let pods = cluster.get(&["pods", "-n", "kube-system", "-l", "k8s-app=metrics-server"])?;
         for pod in pods["items"].as_array().into_iter().flatten() {
+            if super::pods::never_start(name) {
+                if age_s(&pod["metadata"]["creationTimestamp"])?.is_none_or(|age| age < 65) {
+                    return Ok(false);
+                }
+                continue;
+            }
             let status = &pod["status"]["containerStatuses"][0];
             let restarted = status["restartCount"].as_i64().unwrap_or_default() > 0;
             // One that cannot be started is as old as its pod.

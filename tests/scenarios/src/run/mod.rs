@@ -4,6 +4,7 @@ mod cure;
 mod fault;
 mod look;
 mod machines;
+mod pods;
 mod policies;
 mod results;
 
