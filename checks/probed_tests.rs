@@ -109,7 +109,7 @@ fn word(check: &Check, evidence: &Evidence) -> String {
 }
 
 use api_access::pod_network_to_api_blocked::CHECK as API;
-use host::cluster_dns_silent::CHECK as DNS;
+use kubelets::cluster_dns_silent::CHECK as DNS;
 use kubelets::kubelet_rejects_metrics_server::CHECK as REJECTED;
 use kubelets::kubelet_unreachable_from_pods::CHECK as UNREACHABLE;
 use kubelets::kubelet_webhook_authentication_off::CHECK as WEBHOOK;

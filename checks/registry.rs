@@ -26,7 +26,7 @@ pub static CHECKS: &[Check] = &[
     crate::host::host_clock_drifting::CHECK,
     crate::host::proxy_catches_cluster::CHECK,
     crate::host::apiserver_flags_not_running::CHECK,
-    crate::host::cluster_dns_silent::CHECK,
+    crate::kubelet::cluster_dns_silent::CHECK,
     crate::registration::metrics_api_not_registered::CHECK,
     crate::registration::apiservice_service_missing::CHECK,
     crate::registration::apiservice_port_mismatch::CHECK,

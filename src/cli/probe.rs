@@ -220,14 +220,16 @@ async fn probed(
         now.checked_add(offset).unwrap_or(now)
     };
     let plan = Arc::new(plan);
-    let pods = sent(&writer, Arc::clone(&plan), "metrics-server's place", stop, clock, ui).await?;
     let mut saw = Saw::default();
-    saw.pods(&plan, &pods.outcomes, clock(), ui);
+    // Before the others: they have the host's network, and a CNI plugin that makes a pod's network may switch on the very
+    // forwarding whose absence is the fault.
     if let Some(machines) = &plan.machines {
         let machines: Arc<MachinePlan> = Arc::new(machines.clone());
         let looked = sent(&writer, Arc::clone(&machines), "the machines", stop, clock, ui).await?;
         saw.machines(&machines, &looked.outcomes, clock(), ui);
     }
+    let pods = sent(&writer, Arc::clone(&plan), "metrics-server's place", stop, clock, ui).await?;
+    saw.pods(&plan, &pods.outcomes, clock(), ui);
     saw.or_nothing()
 }
 
@@ -257,9 +259,6 @@ fn announce(plan: &Plan, args: &ProbeArgs, ui: Ui) {
     for note in &plan.notes {
         ui.note(note);
     }
-    for pod in &plan.pods {
-        ui.note(&format!("Creates pod {}/{} on {}.", place.namespace, pod.name, pod.node));
-    }
     if let Some(machines) = &plan.machines {
         ui.note(&format!(
             "Creates namespace {}, for pods that look at machines as root.",
@@ -268,6 +267,9 @@ fn announce(plan: &Plan, args: &ProbeArgs, ui: Ui) {
         for pod in &machines.pods {
             ui.note(&format!("Creates pod {}/{} on {}.", machines.namespace, pod.name, pod.node));
         }
+    }
+    for pod in &plan.pods {
+        ui.note(&format!("Creates pod {}/{} on {}.", place.namespace, pod.name, pod.node));
     }
     let labels = labels::marked(&place.labels, &plan.run.id);
     let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -315,7 +317,7 @@ async fn print(args: &ProbeArgs, global: &Global, ui: Ui) -> Result<Exit, Failur
         ui.note(note);
     }
     let mut text = String::new();
-    for manifest in manifests(&plan).into_iter().chain(plan.machines.iter().flat_map(manifests)) {
+    for manifest in plan.machines.iter().flat_map(manifests).chain(manifests(&plan)) {
         text.push_str("---\n");
         // JSON is YAML too.
         text.push_str(&yaml::of(&manifest).unwrap_or_else(|| format!("{manifest:#}\n")));

@@ -112,8 +112,7 @@ fn summary(facts: &Facts) -> String {
         Some(_) => "its packet filter was read",
         None => "its packet filter was not read",
     };
-    let unseen =
-        facts.values().filter(|outcome| !matches!(outcome, Outcome::Fact { .. })).count();
+    let unseen = facts.values().filter(|outcome| !matches!(outcome, Outcome::Fact { .. })).count();
     match unseen {
         0 => format!("{system}; {filter}"),
         unseen => format!("{system}; {filter}; {unseen} of {} facts were not seen", facts.len()),

@@ -84,7 +84,7 @@ pub struct Plan {
     pub place: Place,
     /// The pods.
     pub pods: Vec<PodPlan>,
-    /// The pods that look at machines afterwards, where they are wanted.
+    /// The pods that look at machines first, where they are wanted.
     pub machines: Option<MachinePlan>,
     /// What is to be told of the choice.
     pub notes: Vec<String>,

@@ -38,7 +38,7 @@ pub(crate) const CHECK: Check = Check {
     code: "MP041",
     name: "cluster-dns-silent",
     title: "The pods' name server does not answer, and metrics-server dials kubelets by name",
-    hop: Hop::Host,
+    hop: Hop::Kubelet,
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: &[Mode::Installed, Mode::BeforeInstall],
