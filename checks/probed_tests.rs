@@ -3,7 +3,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::check::{Check, Outcome};
 use crate::evidence::{Answer, KubeletProbe, Look, NodeMetric, Pod, ProbeDial, unseen};
-use crate::{api_access, host, kubelet as kubelets};
+use crate::{api_access, kubelet as kubelets};
 
 const NODE: &str = "node1";
 

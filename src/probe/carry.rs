@@ -209,7 +209,7 @@ fn judge<E: Errand>(
         let statuses = status["containerStatuses"].as_array().into_iter().flatten();
         statuses.into_iter().find(|status| status["name"] == **container).map(|status| &status["state"])
     };
-    let states: Vec<Option<&Value>> = errand.containers().iter().map(|name| of(&name)).collect();
+    let states: Vec<Option<&Value>> = errand.containers().iter().map(of).collect();
     let ended: Vec<&Value> =
         states.iter().flatten().map(|state| &state["terminated"]).filter(|ended| ended.is_object()).collect();
     let first = states.first().copied().flatten().map(|state| &state["terminated"]);

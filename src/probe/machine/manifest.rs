@@ -12,8 +12,8 @@
 //! | `NET_RAW`                  | the raw socket through which `iptables-legacy-save` asks                          |
 //! | `SYS_CHROOT`               | running the machine's own `iptables-save` and `nft`, which the image has not      |
 //! | `SYS_PTRACE`               | namespaces, environments and sockets of processes (`ptrace_may_access`, proc(5))  |
-//! | AppArmor unconfined        | the same: the profile of containerd forbids to look at what it does not confine   |
-//! | SELinux type `spc_t`       | files of the machine, which no container's type may read; without SELinux nothing |
+//! | `AppArmor` unconfined      | the same: the profile of containerd forbids to look at what it does not confine   |
+//! | `SELinux` type `spc_t`     | files of the machine, which no container's type may read; without SELinux nothing |
 //!
 //! The machine's process namespace is not shared: the mount brings the machine's `/proc` along. `spec.nodeName` stands
 //! instead of an affinity, so that neither a taint nor the scheduler keeps the pod away from just the machine that is in

@@ -47,7 +47,11 @@ impl World {
 
 fn signal(child: &Child, signal: &str) -> Result<()> {
     // It may have ended just then.
-    Command::new("kill").args([signal, &child.id().to_string()]).status().map(drop).context("cannot start kill")
+    Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status()
+        .map(drop)
+        .context("cannot start kill")
 }
 
 /// Twenty runs that are ended at moments spread over the whole of one, by Ctrl-C and by SIGKILL in turn: half with a Metrics
@@ -80,7 +84,13 @@ fn nothing_of_a_probe_is_left_after_twenty_ends() -> Result<()> {
     for run in 0..RUNS {
         if run == RUNS / 2 {
             // From here on the Metrics API does not answer.
-            world.cluster.kubectl(&["-n", "kube-system", "scale", "deployment/metrics-server", "--replicas=0"])?;
+            world.cluster.kubectl(&[
+                "-n",
+                "kube-system",
+                "scale",
+                "deployment/metrics-server",
+                "--replicas=0",
+            ])?;
             std::thread::sleep(Duration::from_secs(10));
         }
         let child = world.probe()?;
@@ -96,7 +106,11 @@ fn nothing_of_a_probe_is_left_after_twenty_ends() -> Result<()> {
             let cleaned = world.start(&["--clean-up"])?.wait_with_output()?;
             let cleaned_said = String::from_utf8_lossy(&cleaned.stderr).into_owned();
             ensure!(cleaned.status.code() == Some(0), "run {run}: {cleaned_said}");
-            ensure!(world.marked()?.is_empty(), "run {run}, after the next: {:?}\n{cleaned_said}", world.marked()?);
+            ensure!(
+                world.marked()?.is_empty(),
+                "run {run}, after the next: {:?}\n{cleaned_said}",
+                world.marked()?
+            );
         } else {
             caught += usize::from(output.status.code() == Some(130));
             ensure!(left.is_empty(), "run {run}: {left:?}\n{said}");
