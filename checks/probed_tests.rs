@@ -3,7 +3,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::check::{Check, Outcome};
 use crate::evidence::{Answer, KubeletProbe, Look, NodeMetric, Pod, ProbeDial, unseen};
-use crate::{api_access, host, kubelet as kubelets};
+use crate::{api_access, kubelet as kubelets};
 
 const NODE: &str = "node1";
 
@@ -110,7 +110,7 @@ fn word(check: &Check, evidence: &Evidence) -> String {
 }
 
 use api_access::pod_network_to_api_blocked::CHECK as API;
-use host::cluster_dns_silent::CHECK as DNS;
+use kubelets::cluster_dns_silent::CHECK as DNS;
 use kubelets::kubelet_rejects_metrics_server::CHECK as REJECTED;
 use kubelets::kubelet_unreachable_from_pods::CHECK as UNREACHABLE;
 use kubelets::kubelet_webhook_authentication_off::CHECK as WEBHOOK;
@@ -242,6 +242,53 @@ fn a_silent_name_server_matters_where_names_are_dialled() {
     works.metrics.nodes_answer = seen(Need::NodeMetrics, Answer { status: 200, message: String::new() });
     works.metrics.nodes = seen(Need::NodeMetrics, vec![sample]);
     assert_eq!(word(&DNS, &works), "pass", "its metrics are fresh, so metrics-server finds it");
+}
+
+/// Given twice, the flag's lists would be joined, with the name still first.
+#[test]
+fn the_flag_that_chooses_names_is_replaced_where_it_stands() {
+    let patch = |args: &[&str]| {
+        let mut evidence = evidence(Mode::Installed, http(200, ""), Reach::NameNotResolved);
+        evidence.backend.workload = seen(
+            Need::Workload,
+            Some(crate::evidence::Workload {
+                kind: "Deployment".to_owned(),
+                namespace: "kube-system".to_owned(),
+                name: "metrics-server".to_owned(),
+                labels: std::collections::BTreeMap::new(),
+                match_labels: std::collections::BTreeMap::new(),
+                replicas: 1,
+                ports: Vec::new(),
+                container: 0,
+                args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+                found_by: "owner".to_owned(),
+                replica_failure: None,
+                container_name: "metrics-server".to_owned(),
+                node_selector: std::collections::BTreeMap::new(),
+            }),
+        );
+        let remedies = (DNS.remedies)(&evidence, &[]);
+        let step = &remedies.last().expect("a remedy").steps[0];
+        format!("{}{}", step.command, step.manual)
+    };
+    let path = "/spec/template/spec/containers/0/args";
+    let wanted = "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname";
+    let said = patch(&["--secure-port=10250", "--kubelet-preferred-address-types=Hostname"]);
+    assert!(
+        said.contains(&format!("\"op\":\"replace\",\"path\":\"{path}/1\",\"value\":\"{wanted}\"")),
+        "{said}"
+    );
+    assert!(!said.contains("\"add\""), "{said}");
+    let said = patch(&["--secure-port=10250"]);
+    assert!(said.contains(&format!("\"op\":\"add\",\"path\":\"{path}/-\",\"value\":\"{wanted}\"")), "{said}");
+    for odd in [
+        &["--kubelet-preferred-address-types", "Hostname"][..],
+        &["--kubelet-preferred-address-types=Hostname", "--kubelet-preferred-address-types=InternalDNS"],
+        &["--kubelet-preferred-address-types='$(id)"],
+    ] {
+        let said = patch(odd);
+        assert!(said.starts_with("give metrics-server"), "{said}");
+    }
 }
 
 #[test]

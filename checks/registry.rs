@@ -28,7 +28,7 @@ pub static CHECKS: &[Check] = &[
     crate::host::host_names_unresolved::CHECK,
     crate::host::proxy_catches_cluster::CHECK,
     crate::host::apiserver_flags_not_running::CHECK,
-    crate::host::cluster_dns_silent::CHECK,
+    crate::kubelet::cluster_dns_silent::CHECK,
     crate::host::cgroup_drivers_hazard::CHECK,
     crate::registration::metrics_api_not_registered::CHECK,
     crate::registration::apiservice_service_missing::CHECK,

@@ -55,7 +55,20 @@ pub struct Wish {
     pub nodes_proxy: bool,
     /// The ConfigMap that the report is kept in.
     pub config_map: Option<Place>,
+    /// Whether a probe looks at machines as well.
+    pub machines: bool,
 }
+
+/// What `probe --host` does: a namespace whose name nobody knows before, and pods in it. See `src/probe/machine/`.
+const MACHINES: &[(&str, &str)] = &[
+    ("create", "namespaces"),
+    ("delete", "namespaces"),
+    ("list", "namespaces"),
+    ("update", "namespaces/finalize"),
+    ("create", "pods"),
+    ("delete", "pods"),
+    ("list", "pods"),
+];
 
 /// One right: verb, API group, resource, and the name of the object where it is about one.
 type Right = (String, String, String, Option<String>);
@@ -157,6 +170,10 @@ fn rights(wish: &Wish) -> (BTreeMap<Where, BTreeSet<Right>>, Vec<String>) {
         all.extend([right("get", &one), right("update", &one)]);
         // Kubernetes cannot say which name may be created: the name is not known yet when it is asked.
         all.insert(right("create", "configmaps"));
+    }
+    if wish.purpose == Purpose::Probe && wish.machines {
+        let everywhere = rights.entry(Where::Cluster).or_default();
+        everywhere.extend(MACHINES.iter().map(|(verb, resource)| right(verb, resource)));
     }
     (rights, paths.into_iter().collect())
 }
@@ -283,6 +300,7 @@ mod tests {
             to: To::User("jane".to_owned()),
             nodes_proxy: false,
             config_map: None,
+            machines: false,
         }
     }
 
@@ -341,6 +359,29 @@ mod tests {
             {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["report"], "verbs": ["get", "update"]},
         ]);
         assert_eq!(role["rules"], rules);
+    }
+
+    #[test]
+    fn only_who_looks_at_machines_may_create_everywhere() {
+        let changes = |wish: &Wish| {
+            let objects = objects(wish);
+            let role = objects.iter().find(|object| object["kind"] == "ClusterRole").cloned();
+            let rules = role.unwrap_or_default()["rules"].as_array().cloned().unwrap_or_default();
+            let text = |rule: &Value| rule.to_string();
+            let is_change = |rule: &String| {
+                ["\"create\"", "\"delete\"", "\"update\""].iter().any(|verb| rule.contains(verb))
+                    && !rule.contains("authorization.k8s.io")
+            };
+            rules.iter().map(text).filter(is_change).collect::<Vec<_>>()
+        };
+        assert_eq!(changes(&wish(Purpose::Probe)), Vec::<String>::new());
+        for purpose in [Purpose::Check, Purpose::Gate] {
+            assert_eq!(changes(&Wish { machines: true, ..wish(purpose) }), Vec::<String>::new());
+        }
+        let changes = changes(&Wish { machines: true, ..wish(Purpose::Probe) }).join("\n");
+        for resource in ["\"namespaces\"", "\"namespaces/finalize\"", "\"pods\""] {
+            assert!(changes.contains(resource), "{resource}: {changes}");
+        }
     }
 
     #[test]

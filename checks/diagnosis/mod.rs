@@ -16,7 +16,7 @@ mod waivers_tests;
 use crate::check::{
     Certainty, Check, Finding, Hop, Kind, Outcome, Remedy, Severity, Step, Subject, Undecided,
 };
-use crate::evidence::{Evidence, Mode, Need};
+use crate::evidence::{Evidence, Mode};
 use crate::rules::{Rule, Rules, View};
 
 pub use autoscalers::{AutoscalerVerdict, MetricOutcome, MetricVerdict, Reason};
@@ -176,12 +176,17 @@ pub fn diagnose_with(
     }
 }
 
+/// The checks that nothing but a pod of `probe` decides.
+const BY_PROBES: &[&str] = &["cluster-dns-silent"];
+
 /// Whether a check belongs to the question. Where a gate had to look for the reason why the Metrics API gives nothing,
 /// the checks of the installed pipeline do as well; those of autoscalers have an eye of their own for a gate.
 fn applies(check: &Check, evidence: &Evidence) -> bool {
-    // Machines that nobody has looked at leave no list of open questions in every report.
-    let probed = !evidence.probes.is_empty() && check.needs.contains(&Need::PodProbe);
-    if check.hop == Hop::Host && evidence.hosts.is_empty() && !probed {
+    // Machines that nobody has looked at, or from, leave no list of open questions in every report.
+    if check.hop == Hop::Host && evidence.hosts.is_empty() {
+        return false;
+    }
+    if BY_PROBES.contains(&check.name) && evidence.probes.is_empty() {
         return false;
     }
     let below = evidence.mode == Mode::Gate && evidence.gate.pipeline && check.hop != Hop::Hpa;

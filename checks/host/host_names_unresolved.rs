@@ -14,7 +14,7 @@
 //! ## How to fix it
 //!
 //! Give the machine name servers that answer, in the configuration of whatever writes `/etc/resolv.conf` (systemd-resolved,
-//! NetworkManager, DHCP, netplan), or write the API server's address into `/etc/hosts`.
+//! `NetworkManager`, DHCP, netplan), or write the API server's address into `/etc/hosts`.
 //!
 //! ## When it is wrong
 //!

@@ -1,4 +1,4 @@
-//! Beneath the chain: the machines, looked at from within, and what pods on them see.
+//! Beneath the chain: the machines, looked at from within.
 
 pub(crate) mod apiserver_flags_not_running;
 pub(crate) mod bridge_netfilter_off;
@@ -6,7 +6,6 @@ mod cgroup;
 pub(crate) mod cgroup_drivers_differ;
 pub(crate) mod cgroup_drivers_hazard;
 mod clock;
-pub(crate) mod cluster_dns_silent;
 pub(crate) mod conntrack_full;
 pub(crate) mod control_plane_without_pod_route;
 pub(crate) mod forward_policy_drop;

@@ -1,5 +1,6 @@
 //! Hop 5: metrics-server calls the kubelets.
 
+pub(crate) mod cluster_dns_silent;
 mod config;
 mod csr;
 pub(crate) mod kubelet_cert_expired;

@@ -21,6 +21,9 @@ mod open;
 mod output;
 mod probe;
 mod probe_inside;
+#[cfg(target_os = "linux")]
+mod probe_machine;
+mod probe_said;
 mod rbac;
 mod rule_files;
 mod rules;
@@ -112,6 +115,12 @@ enum Command {
     Probe(probe::ProbeArgs),
     #[command(hide = true)]
     ProbeInside(probe_inside::InsideArgs),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    ProbeMachine(probe_machine::MachineArgs),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    ProbePage(probe_machine::PageArgs),
     Explain(explain::ExplainArgs),
     List(list::ListArgs),
     Rbac(rbac::RbacArgs),
@@ -140,6 +149,10 @@ pub(crate) fn main() -> Exit {
         Command::Host(args) => host::run(args, ui),
         Command::Probe(args) => probe::run(&args, &cli.global, ui),
         Command::ProbeInside(args) => probe_inside::run(&args, ui),
+        #[cfg(target_os = "linux")]
+        Command::ProbeMachine(args) => probe_machine::look(args, ui),
+        #[cfg(target_os = "linux")]
+        Command::ProbePage(args) => probe_machine::page(&args, ui),
         Command::Capture(args) => capture::run(&args, &cli.global, ui),
         Command::Explain(args) => explain::run(&args, ui),
         Command::List(args) => list::run(&args, ui),

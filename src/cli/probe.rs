@@ -13,22 +13,23 @@ use super::failure::{Failure, Kind};
 use super::interrupt::Interrupt;
 use super::look::{Seen, gather};
 use super::observe::{self, Wanted, connected};
+use super::probe_said::Saw;
 use super::rules::RuleArgs;
 use super::settings::Settings;
 use super::with::WithArgs;
 use super::{Global, bug, duration, open};
-use crate::collect::{KubeletLook, ProbeLook};
+use crate::collect::KubeletLook;
 use crate::exit::Exit;
 use crate::probe::carry::{self, Done};
 use crate::probe::cleanup::{self, Leftovers};
 use crate::probe::client::Writer;
+use crate::probe::errand::Errand;
+use crate::probe::labels;
+use crate::probe::machine::MachinePlan;
 use crate::probe::nodes::Wanted as WantedNodes;
 use crate::probe::plan::{self, Plan, Wish};
-use crate::probe::report::{FACT, vantage};
-use crate::probe::{labels, manifest};
 use crate::report::yaml;
-use crate::source::redact::sweep;
-use crate::source::{FailureKind, Observation, Outcome, Request, Source};
+use crate::source::Source;
 use crate::ui::Ui;
 
 /// The image where none is named.
@@ -38,8 +39,8 @@ const IMAGE: &str = concat!("metrics-preflight:", env!("CARGO_PKG_VERSION"));
 ///
 /// Starts one pod on each of a few nodes, in metrics-server's namespace and with its ServiceAccount. It dials every
 /// kubelet as metrics-server would, and the API server, the Service and the name server; then it is removed, whatever
-/// happens. What it saw is joined with what `check` sees, and diagnosed. The image has to be on the nodes or in a
-/// registry that they reach.
+/// happens. What it saw is joined with what `check` sees, and diagnosed. With --host pods look at the machines beneath
+/// too, as `host` does. The image has to be on the nodes or in a registry that they reach.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct ProbeArgs {
@@ -52,7 +53,13 @@ pub(super) struct ProbeArgs {
     /// Look from every node that is Ready; and have the kubelets looked at in full
     #[arg(long, conflicts_with = "nodes")]
     all_nodes: bool,
-    /// The time for all pods together
+    /// Look at the machines of these nodes too: the packet filter, the kubelet's files, the kernel's settings
+    ///
+    /// The pods get a namespace of their own for it, with the host's network and its root file system, read-only, as
+    /// root. Nodes whose metrics are missing are looked at first.
+    #[arg(long)]
+    host: bool,
+    /// The time for all pods together; with --host once more for those that look at machines
     #[arg(long, value_name = "DURATION", default_value = "90s", value_parser = duration::parse)]
     deadline: Duration,
     /// Print what would be created, and create nothing
@@ -116,6 +123,7 @@ impl ProbeArgs {
                 (false, nodes) => WantedNodes::Named(nodes.to_vec()),
             },
             deadline_s: self.deadline.as_secs().clamp(10, 1800),
+            machines: self.host,
         }
     }
 }
@@ -127,8 +135,14 @@ async fn seen(args: &ProbeArgs, global: &Global, settings: &Settings, ui: Ui) ->
     let scope = Scope::of(args.scope.namespace.clone(), args.all_nodes);
     let options = scope.options(args.before_install, &settings.defaults);
     let (source, plan) = planned(args, global, &stop, ui).await?;
-    let (looks, observations) = probed(args, global, &source, plan, &stop, ui).await?;
-    with.add_probes(looks, observations);
+    if let Some(machine) =
+        plan.machines.iter().flat_map(|plan| &plan.pods).find(|pod| with.has_host(&pod.node))
+    {
+        let text = format!("a file is about the machine {}, and a pod is to look at it", machine.node);
+        return Err(Failure::new(Kind::Input, text).hint("Leave the file out: what is seen now is newer."));
+    }
+    let saw = probed(args, global, &source, plan, &stop, ui).await?;
+    with.add(saw.probes, saw.hosts, saw.observations);
     let wanted = Wanted {
         options: with.joined(options),
         policy: settings.policy,
@@ -185,30 +199,65 @@ async fn probed(
     plan: Plan,
     stop: &Interrupt,
     ui: Ui,
-) -> Result<(Vec<ProbeLook>, Vec<Observation>), Failure> {
+) -> Result<Saw, Failure> {
     let writer = Arc::new(writer(global).await?);
     let found = cleanup::leftovers(&writer, &plan.place.namespace, now(source), false).await;
     // Whoever may not list pods learns it from the creation.
     tell_leftovers(&found.unwrap_or_default(), ui);
     announce(&plan, args, ui);
-    let plan = Arc::new(plan);
     let offset = source.clock_offset().unwrap_or_default();
     let clock = move || {
         let now = Timestamp::now();
         now.checked_add(offset).unwrap_or(now)
     };
+    let plan = Arc::new(plan);
+    let mut saw = Saw::default();
+    // Before the others: they have the host's network, and a CNI plugin that makes a pod's network may switch on the very
+    // forwarding whose absence is the fault.
+    if let Some(machines) = &plan.machines {
+        let machines: Arc<MachinePlan> = Arc::new(machines.clone());
+        let looked = sent(&writer, Arc::clone(&machines), "the machines", stop, clock, ui).await?;
+        saw.machines(&machines, &looked.outcomes, clock(), ui);
+    }
+    let pods = sent(&writer, Arc::clone(&plan), "metrics-server's place", stop, clock, ui).await?;
+    saw.pods(&plan, &pods.outcomes, clock(), ui);
+    saw.or_nothing()
+}
+
+/// Sends pods out, and says what is left behind before anything else.
+async fn sent<E: Errand>(
+    writer: &Arc<Writer>,
+    errand: Arc<E>,
+    place: &str,
+    stop: &Interrupt,
+    clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ui: Ui,
+) -> Result<Done<E::Seen>, Failure> {
     let mut line = ui.progress();
-    line.show(&format!("{} pods look from metrics-server's place", plan.pods.len()));
-    let done = carry::out(Arc::clone(&writer), Arc::clone(&plan), stop.watch(), clock).await;
+    let count = errand.names().len();
+    line.show(&match (count, place) {
+        (1, place) => format!("A pod looks: {place}"),
+        (count, place) => format!("{count} pods look: {place}"),
+    });
+    let done = carry::out(Arc::clone(writer), Arc::clone(&errand), stop.watch(), clock).await;
     drop(line);
-    finished(&plan, &done, ui)?;
-    observations(&plan, &done, clock(), ui)
+    finished(&*errand, &done, ui)?;
+    Ok(done)
 }
 
 fn announce(plan: &Plan, args: &ProbeArgs, ui: Ui) {
     let place = &plan.place;
     for note in &plan.notes {
         ui.note(note);
+    }
+    if let Some(machines) = &plan.machines {
+        ui.note(&format!(
+            "Creates namespace {}, for pods that look at machines as root.",
+            machines.namespace
+        ));
+        for pod in &machines.pods {
+            ui.note(&format!("Creates pod {}/{} on {}.", machines.namespace, pod.name, pod.node));
+        }
     }
     for pod in &plan.pods {
         ui.note(&format!("Creates pod {}/{} on {}.", place.namespace, pod.name, pod.node));
@@ -228,17 +277,15 @@ fn announce(plan: &Plan, args: &ProbeArgs, ui: Ui) {
 }
 
 /// What is left behind is said before anything else.
-fn finished(plan: &Plan, done: &Done, ui: Ui) -> Result<(), Failure> {
+fn finished<E: Errand>(errand: &E, done: &Done<E::Seen>, ui: Ui) -> Result<(), Failure> {
     if !done.left.is_empty() {
-        let left: Vec<String> =
-            done.left.iter().map(|name| format!("{}/{name}", plan.place.namespace)).collect();
         ui.error(
             "what was created could not be removed",
-            &[format!("pods that may be left: {}", left.join(", "))],
+            &[format!("what may be left: {}", done.left.join(", "))],
             &[
-                "`metrics-preflight probe --clean-up` removes them as soon as the API server answers."
+                "`metrics-preflight probe --clean-up` removes it as soon as the API server answers."
                     .to_owned(),
-                format!("They end by themselves after {} s.", plan.place.deadline_s),
+                format!("The pods end by themselves after {} s.", errand.deadline_s()),
             ],
         );
     } else if done.interrupted {
@@ -253,48 +300,6 @@ fn finished(plan: &Plan, done: &Done, ui: Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One observation a node, or a failure where no pod saw anything.
-fn observations(
-    plan: &Plan,
-    done: &Done,
-    seen_at: Timestamp,
-    ui: Ui,
-) -> Result<(Vec<ProbeLook>, Vec<Observation>), Failure> {
-    let mut reasons: Vec<String> = Vec::new();
-    let mut observations = Vec::new();
-    for (pod, outcome) in plan.pods.iter().zip(&done.outcomes) {
-        let outcome = match outcome {
-            Ok(report) => {
-                ui.note(&format!("From {}: {}.", pod.node, report.summary()));
-                let mut masked = 0;
-                let value = serde_json::to_value(report).unwrap_or_default();
-                Outcome::Fact { value: sweep::value(value, &mut masked) }
-            }
-            Err(why) => {
-                ui.note(&format!("Nothing was seen from {}: {why}.", pod.node));
-                if !reasons.contains(why) {
-                    reasons.push(why.clone());
-                }
-                Outcome::Failed { kind: FailureKind::Lacking, message: why.clone() }
-            }
-        };
-        observations.push(Observation { request: Request::fact(vantage(&pod.node), FACT), seen_at, outcome });
-    }
-    if !done.outcomes.iter().any(Result::is_ok) {
-        let about_image = reasons.iter().any(|why| why.contains("image"));
-        let failure = Failure::new(Kind::Probe, "no pod saw anything");
-        let mut failure = reasons.into_iter().fold(failure, Failure::context);
-        if about_image {
-            failure = failure.hint(
-                "The image holds this program and nothing else; docs/src/container.md says how it is built.",
-            );
-        }
-        return Err(failure.hint("`metrics-preflight check` diagnoses the cluster without a probe."));
-    }
-    let looks = plan.pods.iter().map(|pod| ProbeLook { node: pod.node.clone() }).collect();
-    Ok((looks, observations))
-}
-
 /// `--print-manifests`.
 async fn print(args: &ProbeArgs, global: &Global, ui: Ui) -> Result<Exit, Failure> {
     let stop = Interrupt::patient();
@@ -303,14 +308,19 @@ async fn print(args: &ProbeArgs, global: &Global, ui: Ui) -> Result<Exit, Failur
         ui.note(note);
     }
     let mut text = String::new();
-    for pod in &plan.pods {
-        let manifest = manifest::pod(&plan.place, &plan.run, pod, None);
+    for manifest in plan.machines.iter().flat_map(manifests).chain(manifests(&plan)) {
         text.push_str("---\n");
         // JSON is YAML too.
         text.push_str(&yaml::of(&manifest).unwrap_or_else(|| format!("{manifest:#}\n")));
     }
     ui.out(&text).map_err(|error| super::failure::no_output(&error))?;
     Ok(Exit::Clean)
+}
+
+/// All that is made for it, in order.
+fn manifests(errand: &impl Errand) -> Vec<serde_json::Value> {
+    let pods = (0..errand.names().len()).map(|place| errand.manifest(place, None));
+    errand.own_namespace().into_iter().chain(pods).collect()
 }
 
 /// `--clean-up`.
@@ -333,11 +343,11 @@ async fn clean_up(args: &ProbeArgs, global: &Global, ui: Ui) -> Result<Exit, Fai
 
 fn tell_leftovers(found: &Leftovers, ui: Ui) {
     for name in &found.removed {
-        ui.note(&format!("Removed pod {name}, which an earlier run had left."));
+        ui.note(&format!("Removed {name}, which an earlier run had left."));
     }
     for name in &found.kept {
         ui.note(&format!(
-            "Pod {name} is of another run, which may be under way; `probe --clean-up` removes it all the same."
+            "Another run, which may be under way, has {name}; `probe --clean-up` removes it all the same."
         ));
     }
     for what in &found.failed {

@@ -46,9 +46,13 @@ pub(super) fn run(args: &InsideArgs, ui: Ui) -> Exit {
     let said = runtime.block_on(inside::look(&task));
     // A resolver that hangs must not hold up the end.
     runtime.shutdown_background();
-    // The log says it too, for whoever runs this by hand.
+    say(&said, ui)
+}
+
+/// Leaves a message for the kubelet. The log says it too, for whoever runs this by hand.
+pub(super) fn say(said: &str, ui: Ui) -> Exit {
     let told = ui.out(&format!("{said}\n"));
-    match std::fs::write(TERMINATION_LOG, &said) {
+    match std::fs::write(TERMINATION_LOG, said) {
         Ok(()) => Exit::Clean,
         Err(_) if told.is_ok() => Exit::Undecided,
         Err(_) => Exit::Bug,

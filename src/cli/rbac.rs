@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::failure::no_output;
+use super::failure::{Failure, Kind, no_output};
 use crate::config_map::Place;
 use crate::exit::Exit;
 use crate::rbac::{Purpose, To, Wish, objects};
@@ -29,6 +29,11 @@ pub(super) struct RbacArgs {
     /// Without it a ServiceAccount of the same name in metrics-server's namespace, which is printed too.
     #[arg(long, value_name = "WHO", value_parser = to)]
     to: Option<To>,
+    /// With what `probe --host` takes: namespaces, and pods in all of them
+    ///
+    /// Whoever may create pods and namespaces is root on every node.
+    #[arg(long)]
+    host: bool,
     /// With the right to ask kubelets for their configuration through the API server
     ///
     /// Whoever has it can run commands in every pod of every node. `check` uses it where it is there, and needs it for
@@ -76,6 +81,11 @@ fn to(text: &str) -> Result<To, String> {
 }
 
 pub(super) fn run(args: &RbacArgs, ui: Ui) -> Exit {
+    if args.host && !matches!(args.purpose, For::Probe) {
+        return Failure::new(Kind::Usage, "only `probe` looks at machines with the rights of the cluster")
+            .hint("Give `--for probe --host`.")
+            .tell(ui);
+    }
     let own = || To::ServiceAccount(args.namespace.clone(), args.name.clone());
     let wish = Wish {
         purpose: match args.purpose {
@@ -88,6 +98,7 @@ pub(super) fn run(args: &RbacArgs, ui: Ui) -> Exit {
         to: args.to.clone().unwrap_or_else(own),
         nodes_proxy: args.with_nodes_proxy,
         config_map: args.config_map.clone(),
+        machines: args.host,
     };
     let mut all = Vec::new();
     if args.to.is_none() {

@@ -87,10 +87,21 @@ impl With {
         options
     }
 
-    /// Adds what probes saw just now.
-    pub(super) fn add_probes(&mut self, probes: Vec<ProbeLook>, observations: Vec<Observation>) {
+    /// Adds what pods saw just now.
+    pub(super) fn add(
+        &mut self,
+        probes: Vec<ProbeLook>,
+        hosts: Vec<HostLook>,
+        observations: Vec<Observation>,
+    ) {
         self.probes.extend(probes);
+        self.hosts.extend(hosts);
         self.observations.extend(observations);
+    }
+
+    /// Whether a machine of this name is among them.
+    pub(super) fn has_host(&self, name: &str) -> bool {
+        self.hosts.iter().any(|host| host.name == name)
     }
 
     /// What was seen.

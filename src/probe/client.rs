@@ -1,4 +1,4 @@
-//! The client of `probe`: it can make, list and remove the pods of probes, and nothing else.
+//! The client of `probe`: it can make, list and remove the pods and namespaces of probes, and nothing else.
 
 use serde_json::{Value, json};
 
@@ -25,6 +25,14 @@ impl std::fmt::Display for Trouble {
             Self::Refused(status, words) => write!(out, "status {status}: {words}"),
             Self::Lost(words) => out.write_str(words),
         }
+    }
+}
+
+impl Trouble {
+    /// Whether a pod was refused because its namespace has no ServiceAccount yet (`plugin/pkg/admission/serviceaccount`).
+    #[must_use]
+    pub fn lacks_account(&self) -> bool {
+        matches!(self, Self::Refused(403, words) if words.contains("error looking up service account"))
     }
 }
 
@@ -61,13 +69,60 @@ impl Writer {
     /// # Errors
     /// When they cannot be listed.
     pub async fn list(&self, scope: Scope<'_>, run: Option<&str>) -> Result<Vec<Value>, Trouble> {
-        let run = run.map(|run| format!("%3D{run}")).unwrap_or_default();
         let path = match scope {
             Scope::Cluster => "/api/v1/pods".to_owned(),
             Scope::Namespace(namespace) => format!("/api/v1/namespaces/{namespace}/pods"),
         };
+        self.marked(&path, run).await
+    }
+
+    async fn marked(&self, path: &str, run: Option<&str>) -> Result<Vec<Value>, Trouble> {
+        let run = run.map(|run| format!("%3D{run}")).unwrap_or_default();
         let list = self.call("GET", &format!("{path}?{SELECTOR}{run}"), None).await?;
         Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Makes a namespace.
+    ///
+    /// # Errors
+    /// When it was refused, or when it is not known whether it was made.
+    pub async fn create_namespace(&self, namespace: &Value) -> Result<(), Trouble> {
+        self.call("POST", "/api/v1/namespaces", Some(namespace)).await.map(drop)
+    }
+
+    /// The namespaces of probes, of one run where it is named.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn namespaces(&self, run: Option<&str>) -> Result<Vec<Value>, Trouble> {
+        self.marked("/api/v1/namespaces", run).await
+    }
+
+    /// Asks for a namespace to go, which takes seconds. One that is not there is gone.
+    ///
+    /// # Errors
+    /// When it was refused, or when it is not known whether it was done.
+    pub async fn remove_namespace(&self, name: &str) -> Result<(), Trouble> {
+        self.delete(&format!("/api/v1/namespaces/{name}")).await
+    }
+
+    /// Lets an empty namespace go that waits for an API which does not answer. See `cleanup`.
+    ///
+    /// # Errors
+    /// When it was refused, or when it is not known whether it was done.
+    pub async fn finalize_namespace(&self, name: &str, version: &str) -> Result<(), Trouble> {
+        let namespace = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            // Somebody may have changed it meanwhile.
+            "metadata": {"name": name, "resourceVersion": version},
+            "spec": {"finalizers": []},
+        });
+        let path = format!("/api/v1/namespaces/{name}/finalize");
+        match self.call("PUT", &path, Some(&namespace)).await {
+            Ok(_) | Err(Trouble::Refused(404, _)) => Ok(()),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Removes a pod at once. One that is not there is removed.
@@ -75,14 +130,17 @@ impl Writer {
     /// # Errors
     /// When it was refused, or when it is not known whether it is gone.
     pub async fn remove(&self, namespace: &str, name: &str) -> Result<(), Trouble> {
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+        self.delete(&format!("/api/v1/namespaces/{namespace}/pods/{name}")).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), Trouble> {
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "gracePeriodSeconds": 0,
             "propagationPolicy": "Background",
         });
-        match self.call("DELETE", &path, Some(&options)).await {
+        match self.call("DELETE", path, Some(&options)).await {
             Ok(_) | Err(Trouble::Refused(404, _)) => Ok(()),
             Err(trouble) => Err(trouble),
         }

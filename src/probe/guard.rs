@@ -1,11 +1,12 @@
-//! What may leave for a probe: nothing but the making, reading and removing of its own pods.
+//! What may leave for a probe: nothing but the making, reading and removing of its own pods and namespaces.
 //!
 //! The read-only rule of everything else is `src/source/guard.rs`; this list is for the client of `probe` alone.
 
 use serde_json::Value;
 
 use super::labels::MARK;
-use super::run::is_name;
+use super::machine::guard::{is_look, is_own_namespace, is_release};
+use super::run::{is_name, is_namespace};
 use crate::source::guard::Refused;
 
 /// How a list is asked for: the objects that carry the mark of a probe, and of one run where it is named.
@@ -24,7 +25,7 @@ pub fn check(method: &str, target: &str, body: Option<&str>) -> Result<(), Refus
         Err(_) => return refused("the body is not JSON"),
     };
     match (method, segments.as_slice(), query, body) {
-        ("GET", ["api", "v1", "pods"], Some(query), None) if is_selector(query) => Ok(()),
+        ("GET", ["api", "v1", "pods" | "namespaces"], Some(query), None) if is_selector(query) => Ok(()),
         ("GET", ["api", "v1", "namespaces", namespace, "pods"], Some(query), None)
             if is_label(namespace) && is_selector(query) =>
         {
@@ -45,6 +46,23 @@ pub fn check(method: &str, target: &str, body: Option<&str>) -> Result<(), Refus
             } else {
                 refused("only pods of probes are removed")
             }
+        }
+        ("POST", ["api", "v1", "namespaces"], None, Some(body)) => {
+            if is_own_namespace(&body) {
+                Ok(())
+            } else {
+                refused("only the namespace of a probe is created")
+            }
+        }
+        ("DELETE", ["api", "v1", "namespaces", name], None, Some(body)) => {
+            if is_namespace(name) && body["kind"] == "DeleteOptions" {
+                Ok(())
+            } else {
+                refused("only namespaces of probes are removed")
+            }
+        }
+        ("PUT", ["api", "v1", "namespaces", name, "finalize"], None, Some(body)) => {
+            if is_release(&body, name) { Ok(()) } else { refused("only namespaces of probes are let go") }
         }
         _ => refused("it is not on the list of what a probe may ask"),
     }
@@ -89,27 +107,42 @@ const CONTAINER: &[&str] = &[
 const SECURITY: &[&str] =
     &["allowPrivilegeEscalation", "capabilities", "readOnlyRootFilesystem", "runAsNonRoot", "seccompProfile"];
 
-fn has_only(object: &Value, fields: &[&str]) -> bool {
+pub(super) fn has_only(object: &Value, fields: &[&str]) -> bool {
     object.as_object().is_some_and(|object| object.keys().all(|key| fields.contains(&key.as_str())))
 }
 
-/// Whether a pod is one of a probe: its name, its mark, its end, and nothing that reaches out of it.
+/// Whether it has the mark by which leftovers are found.
+pub(super) fn is_marked(meta: &Value) -> bool {
+    meta["labels"][MARK].is_string()
+}
+
+/// Whether a pod ends by itself.
+pub(super) fn is_bounded(spec: &Value) -> bool {
+    spec["restartPolicy"] == "Never"
+        && spec["activeDeadlineSeconds"].as_u64().is_some_and(|seconds| seconds <= 3600)
+}
+
+/// Whether a pod is one of a probe: its name, its mark, its end, and one of the two shapes.
 fn is_probe(pod: &Value, namespace: &str) -> bool {
     let (meta, spec) = (&pod["metadata"], &pod["spec"]);
-    let container = &spec["containers"][0];
     pod["kind"] == "Pod"
         && meta["namespace"] == namespace
         && meta["name"].as_str().is_some_and(is_name)
-        && meta["labels"][MARK].is_string()
-        && spec["restartPolicy"] == "Never"
-        && spec["activeDeadlineSeconds"].as_u64().is_some_and(|seconds| seconds <= 3600)
-        && spec["containers"].as_array().is_some_and(|containers| containers.len() == 1)
+        && is_marked(meta)
+        && is_bounded(spec)
+        && (is_in_place(spec) || is_look(spec, namespace))
+}
+
+/// Whether nothing in a pod reaches out of it.
+fn is_in_place(spec: &Value) -> bool {
+    let container = &spec["containers"][0];
+    spec["containers"].as_array().is_some_and(|containers| containers.len() == 1)
         && has_only(spec, SPEC)
         && has_only(container, CONTAINER)
         && has_only(&container["securityContext"], SECURITY)
         && container["args"][0] == super::task::INSIDE
         && container["securityContext"]["allowPrivilegeEscalation"] == false
-        && container["securityContext"]["capabilities"]["drop"][0] == "ALL"
+        && container["securityContext"]["capabilities"] == serde_json::json!({"drop": ["ALL"]})
 }
 
 #[cfg(test)]

@@ -34,6 +34,40 @@ fn its_own_pods_may_be_made_listed_and_removed() {
     assert_eq!(check("DELETE", &format!("{PODS}/{NAME}"), Some(&options)), Ok(()));
 }
 
+const OWN: &str = "metrics-preflight-probe-0123456789";
+
+#[test]
+fn its_own_namespaces_may_be_made_listed_let_go_and_removed() {
+    let options = json!({"kind": "DeleteOptions"}).to_string();
+    let target = format!("/api/v1/namespaces/{OWN}");
+    assert_eq!(check("DELETE", &target, Some(&options)), Ok(()));
+    assert_eq!(check("GET", &format!("/api/v1/namespaces?{SELECTOR}"), None), Ok(()));
+    let finalize = |name: &str, change: Value| {
+        let mut body = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "resourceVersion": "7"}, "spec": {"finalizers": []},
+        });
+        for (key, value) in change.as_object().expect("an object") {
+            body[key] = value.clone();
+        }
+        check("PUT", &format!("/api/v1/namespaces/{name}/finalize"), Some(&body.to_string())).is_ok()
+    };
+    assert!(finalize(OWN, json!({})));
+    assert!(!finalize("kube-system", json!({})));
+    assert!(!finalize(OWN, json!({"spec": {"finalizers": ["x"]}})));
+    assert!(!finalize(OWN, json!({"metadata": {"name": "kube-system", "resourceVersion": "7"}})));
+    assert!(!finalize(OWN, json!({"metadata": {"name": OWN}})), "whatever somebody did to it meanwhile");
+    let namespace = |name: &str, labels: Value| {
+        let body =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        check("POST", "/api/v1/namespaces", Some(&body.to_string())).is_ok()
+    };
+    assert!(namespace(OWN, json!({MARK: "0123456789"})));
+    assert!(!namespace("kube-system", json!({MARK: "0123456789"})));
+    assert!(!namespace(NAME, json!({MARK: "0123456789"})));
+    assert!(!namespace(OWN, json!({})));
+}
+
 #[test]
 fn nothing_else_leaves() {
     let options = json!({"kind": "DeleteOptions"}).to_string();
@@ -49,6 +83,10 @@ fn nothing_else_leaves() {
         ("DELETE", "/api/v1/namespaces/kube-system/pods/metrics-preflight-probe-", Some(&options)),
         ("DELETE", "/api/v1/namespaces/kube-system", Some(&options)),
         ("POST", "/api/v1/namespaces/kube-system/pods/metrics-server-abc/exec", Some(&body)),
+        ("DELETE", "/api/v1/namespaces", Some(&options)),
+        ("GET", "/api/v1/namespaces", None),
+        ("GET", "/api/v1/namespaces/kube-system", None),
+        ("PUT", "/api/v1/namespaces/metrics-preflight-probe-0123456789", Some(&body)),
         ("POST", "/api/v1/namespaces/other/pods", Some(&body)),
         ("POST", "/api/v1/namespaces/kube-system/pods?dryRun=All", Some(&body)),
         ("POST", "/api/v1/namespaces/kube-system/../kube-system/pods", Some(&body)),

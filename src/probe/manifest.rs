@@ -10,6 +10,9 @@ use super::run::{REMOVE_AFTER, Run};
 /// Where the program stands in the image, and as whom it runs (`docs/container/Containerfile`).
 const USER: u32 = 65532;
 
+/// What the container of a probe is called.
+pub const CONTAINER: &str = "probe";
+
 /// The manifest of one pod. The first pod of a run owns the others, so that they go when it goes.
 #[must_use]
 pub fn pod(place: &Place, run: &Run, plan: &PodPlan, owner: Option<(&str, &str)>) -> Value {
@@ -38,7 +41,7 @@ pub fn pod(place: &Place, run: &Run, plan: &PodPlan, owner: Option<(&str, &str)>
         "terminationGracePeriodSeconds": 1,
         "tolerations": place.tolerations,
         "containers": [{
-            "name": "probe",
+            "name": CONTAINER,
             "image": place.image,
             "imagePullPolicy": "IfNotPresent",
             "args": plan.task.arguments(),

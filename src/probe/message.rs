@@ -196,7 +196,8 @@ fn frame(form: char, text: &str) -> String {
     format!("mp1 {} {form} {text}", checksum(text))
 }
 
-fn checksum(text: &str) -> String {
+/// CRC-32, as eight digits.
+pub(super) fn checksum(text: &str) -> String {
     let mut sum = flate2::Crc::new();
     sum.update(text.as_bytes());
     format!("{:08x}", sum.sum())

@@ -1,7 +1,8 @@
-//! Looking from metrics-server's place: pods with its identity, on its nodes, that live for seconds.
+//! Looking from within: pods in metrics-server's place, with its identity and on its nodes, and pods that look at the
+//! machines beneath. Both live for seconds.
 //!
 //! The only part of the program that changes anything in a cluster, on a path of its own: [`client`] can make, list and
-//! remove pods of probes, and [`guard`] lets nothing else leave.
+//! remove pods and namespaces of probes, and [`guard`] lets nothing else leave.
 //!
 //! | file        | what it does                                                             |
 //! |-------------|--------------------------------------------------------------------------|
@@ -12,6 +13,8 @@
 //! | `run`       | the names of a run, and when it is dead                                  |
 //! | `guard`     | what may leave                                                           |
 //! | `client`    | the way to the API server                                                |
+//! | `errand`    | what pods are sent out for: what differs between the two kinds           |
+//! | `machine`   | the pods that look at machines                                           |
 //! | `carry`     | a run: make, wait, read                                                  |
 //! | `cleanup`   | removing, also what earlier runs have left                               |
 //! | `task`      | what the pod is told                                                     |
@@ -22,9 +25,11 @@
 pub mod carry;
 pub mod cleanup;
 pub mod client;
+pub mod errand;
 pub mod guard;
 pub mod inside;
 pub mod labels;
+pub mod machine;
 pub mod manifest;
 pub mod message;
 pub mod nodes;

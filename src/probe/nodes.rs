@@ -1,4 +1,5 @@
-//! On which nodes probes run: where metrics-server's pods are, and one more of each kind of node.
+//! On which nodes probes run: where metrics-server's pods are, those whose metrics are missing, and one more of each kind of
+//! node.
 
 use std::collections::BTreeSet;
 
@@ -29,11 +30,17 @@ pub enum Wanted {
     Named(Vec<String>),
 }
 
-/// The nodes, and what is to be said of those that are left out.
+/// The nodes, and what is to be said of those that are left out. `own` are those of metrics-server's pods, `suspects` those
+/// whose metrics are missing.
 ///
 /// # Errors
 /// When a node that was named is not there, or when there is none to run on.
-pub fn choose(nodes: &[Node], own: &[String], wanted: &Wanted) -> Result<(Vec<String>, Vec<String>), String> {
+pub fn choose(
+    nodes: &[Node],
+    own: &[String],
+    suspects: &[String],
+    wanted: &Wanted,
+) -> Result<(Vec<String>, Vec<String>), String> {
     let mut notes = Vec::new();
     let fit = |node: &&Node| node.ready && node.os == "linux";
     let mut chosen: Vec<String> = Vec::new();
@@ -59,6 +66,13 @@ pub fn choose(nodes: &[Node], own: &[String], wanted: &Wanted) -> Result<(Vec<St
             let mut seen: BTreeSet<Vec<&str>> = BTreeSet::new();
             let of_own = nodes.iter().filter(|node| chosen.contains(&node.name));
             seen.extend(of_own.map(kind));
+            // Of many that are alike, one may have the fault alone.
+            for node in nodes.iter().filter(fit).filter(|node| suspects.contains(&node.name)) {
+                if chosen.len() < SAMPLE && !chosen.contains(&node.name) {
+                    seen.insert(kind(node));
+                    chosen.push(node.name.clone());
+                }
+            }
             for node in nodes.iter().filter(fit) {
                 if chosen.len() < SAMPLE && seen.insert(kind(node)) {
                     chosen.push(node.name.clone());
@@ -121,7 +135,21 @@ mod tests {
 
     fn names(nodes: &[Node], own: &[&str], wanted: &Wanted) -> Result<Vec<String>, String> {
         let own: Vec<String> = own.iter().map(|name| (*name).to_owned()).collect();
-        choose(nodes, &own, wanted).map(|(names, _)| names)
+        choose(nodes, &own, &[], wanted).map(|(names, _)| names)
+    }
+
+    #[test]
+    fn what_gives_no_metrics_comes_before_what_is_only_of_another_kind() {
+        let control = [("node-role.kubernetes.io/control-plane", "")];
+        let mut nodes: Vec<Node> = (0..9).map(|number| node(&format!("n{number}"), true, &[])).collect();
+        nodes.push(node("control", true, &control));
+        let suspects = |names: &[&str]| {
+            let suspects: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            choose(&nodes, &["n0".to_owned()], &suspects, &Wanted::Sample).map(|(names, _)| names)
+        };
+        assert_eq!(suspects(&["n4", "n0"]), Ok(vec!["n0".into(), "n4".into(), "control".into()]));
+        let many = suspects(&["n1", "n2", "n3", "n4", "n5", "n6", "n7"]).expect("nodes");
+        assert_eq!(many.len(), SAMPLE, "never more than a sample: {many:?}");
     }
 
     #[test]

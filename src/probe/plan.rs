@@ -2,13 +2,18 @@
 
 use std::net::IpAddr;
 
-use checks::evidence::{Backend, Evidence, Mode, Node};
+use checks::evidence::{Backend, Evidence, Look, Mode, Node, Why};
 use checks::plan::{Labels, Selector};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::errand::Errand;
 use super::labels::{self, Named};
+use super::machine::{self, MachinePlan};
+use super::manifest;
+use super::message::{Group, Message, Unreadable};
 use super::nodes::{self, Wanted};
+use super::report::{Kubelet, Report};
 use super::run::Run;
 use super::task::{KubeletTask, METRICS_PATH, Task};
 use crate::source::live::is_forbidden;
@@ -30,6 +35,8 @@ pub struct Wish {
     pub nodes: Wanted,
     /// The time for all pods together, in seconds.
     pub deadline_s: u64,
+    /// Whether machines are looked at as well.
+    pub machines: bool,
 }
 
 /// In whose place the pods look.
@@ -77,8 +84,77 @@ pub struct Plan {
     pub place: Place,
     /// The pods.
     pub pods: Vec<PodPlan>,
+    /// The pods that look at machines first, where they are wanted.
+    pub machines: Option<MachinePlan>,
     /// What is to be told of the choice.
     pub notes: Vec<String>,
+}
+
+impl Errand for Plan {
+    type Seen = Report;
+
+    fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn namespace(&self) -> &str {
+        &self.place.namespace
+    }
+
+    fn own_namespace(&self) -> Option<Value> {
+        None
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.pods.iter().map(|pod| pod.name.clone()).collect()
+    }
+
+    fn manifest(&self, place: usize, owner: Option<(&str, &str)>) -> Value {
+        manifest::pod(&self.place, &self.run, &self.pods[place], owner)
+    }
+
+    fn image(&self) -> &str {
+        &self.place.image
+    }
+
+    fn deadline_s(&self) -> u64 {
+        self.place.deadline_s
+    }
+
+    fn containers(&self) -> &'static [&'static str] {
+        &[manifest::CONTAINER]
+    }
+
+    /// What a pod saw, with the names of what it was told to dial.
+    fn read(&self, place: usize, said: &[&str], now: Timestamp) -> Result<Report, Unreadable> {
+        let message = Message::read(said.first().copied().unwrap_or_default())?;
+        let unfit = || Look::Unseen(Why::NotAsked("it did not fit into what a pod can say".to_owned()));
+        let reach = |place: usize| {
+            let holds = |group: &&Group| group.1.iter().any(|(from, to)| (*from..=*to).contains(&place));
+            message.kubelets.iter().find(holds).map_or_else(unfit, |group| group.0.clone())
+        };
+        let kubelets = self.pods[place].task.kubelets.iter().enumerate();
+        let address = |host: &str, port: u16| {
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        };
+        Ok(Report {
+            namespace: self.place.namespace.clone(),
+            taken_at: now,
+            differs: self.place.differs.clone(),
+            policies_differ: self.place.policies_differ.clone(),
+            kubelets: kubelets
+                .map(|(place, kubelet)| Kubelet {
+                    node: kubelet.node.clone(),
+                    address: address(&kubelet.address, kubelet.port),
+                    reach: reach(place),
+                })
+                .collect(),
+            api: message.api,
+            api_direct: message.direct,
+            service: message.service,
+            dns: message.dns,
+        })
+    }
 }
 
 /// Makes the plan from what `check` saw, and from what NetworkPolicies, Services and controllers select.
@@ -86,21 +162,29 @@ pub struct Plan {
 /// # Errors
 /// One sentence, when there is nothing to plan.
 pub async fn make(source: &Source, evidence: &Evidence, wish: &Wish, now: Timestamp) -> Result<Plan, String> {
-    let run = Run::begin(now, wish.deadline_s + CLEANING_S)?;
+    let times = if wish.machines { 2 } else { 1 };
+    let run = Run::begin(now, times * (wish.deadline_s + CLEANING_S))?;
     let place = place(source, evidence, wish, &run).await?;
     let Some(nodes) = evidence.nodes.peek() else {
         return Err("the nodes were not seen, so it is not known where to look from".to_owned());
     };
     let own = evidence.backend.pods.peek().map(Vec::as_slice).unwrap_or_default();
     let own: Vec<String> = own.iter().filter_map(|pod| pod.node.clone()).collect();
-    let (chosen, mut notes) = nodes::choose(nodes, &own, &wish.nodes)?;
+    let (chosen, mut notes) = nodes::choose(nodes, &own, &[], &wish.nodes)?;
+    let machines = if wish.machines {
+        // What is to be said of the choice is said already.
+        let (chosen, _) = nodes::choose(nodes, &own, &machine::suspects(evidence), &wish.nodes)?;
+        Some(MachinePlan::make(evidence, &run, &chosen, &wish.image, wish.deadline_s))
+    } else {
+        None
+    };
     let task = task(source, evidence, nodes, &mut notes).await;
     let pods = chosen
         .into_iter()
         .enumerate()
         .map(|(number, node)| PodPlan { name: run.name(number), node, task: task.clone() })
         .collect();
-    Ok(Plan { run, place, pods, notes })
+    Ok(Plan { run, place, pods, machines, notes })
 }
 
 /// Where nothing is installed: the namespace that the released manifest uses.

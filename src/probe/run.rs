@@ -42,6 +42,18 @@ impl Run {
     pub fn name(&self, number: usize) -> String {
         format!("{PREFIX}{}-{number}", self.id)
     }
+
+    /// The name of the namespace that it makes, where it makes one.
+    #[must_use]
+    pub fn namespace(&self) -> String {
+        format!("{PREFIX}{}", self.id)
+    }
+}
+
+/// Whether a name is one that [`Run::namespace`] makes.
+#[must_use]
+pub fn is_namespace(name: &str) -> bool {
+    is_name(name) && name.strip_prefix(PREFIX).is_some_and(|id| !id.contains('-'))
 }
 
 /// Whether a name is one that [`Run::name`] makes.
@@ -63,12 +75,13 @@ mod tests {
     fn names_are_known_again() {
         let run = Run::begin(Timestamp::UNIX_EPOCH, 60).expect("a run");
         assert!(is_name(&run.name(0)) && is_name(&run.name(123)));
+        assert!(is_namespace(&run.namespace()) && !is_namespace(&run.name(0)));
         assert_eq!(run.remove_after.as_second(), 60);
         assert_ne!(run.id, Run::begin(Timestamp::UNIX_EPOCH, 60).expect("a run").id);
         for other in
             ["metrics-server-abc", "metrics-preflight-probe-", "metrics-preflight-probe-0123456789-", "x"]
         {
-            assert!(!is_name(other), "{other}");
+            assert!(!is_name(other) && !is_namespace(other), "{other}");
         }
     }
 }

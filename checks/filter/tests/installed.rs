@@ -1,5 +1,5 @@
 //! Rules of firewalls as they stand where each was really installed: Debian 12's packages, each started in a network namespace of
-//! its own with its default settings, and port 22 allowed in ufw. Listed by `iptables-save` 1.8.9 (nf_tables) and
+//! its own with its default settings, and port 22 allowed in ufw. Listed by `iptables-save` 1.8.9 (`nf_tables`) and
 //! `nft -j list ruleset`.
 
 use crate::filter::{

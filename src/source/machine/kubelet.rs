@@ -256,8 +256,8 @@ impl Settings {
         flag("fail-swap-on", &mut self.fail_swap_on);
         // Several gates stand in one flag: `A=true,B=false`.
         let gates = flags.get("feature-gates").map(String::as_str).unwrap_or_default();
-        let gate = gates.split(',').filter_map(|gate| gate.split_once('='));
-        if let Some((_, value)) = gate.filter(|(name, _)| name.trim() == GATE).last() {
+        let mut gate = gates.split(',').filter_map(|gate| gate.split_once('='));
+        if let Some((_, value)) = gate.rfind(|(name, _)| name.trim() == GATE) {
             self.cgroup_driver_from_cri = boolean(value.trim());
         }
         let number = |name: &str, field: &mut i64| {

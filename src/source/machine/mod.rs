@@ -233,6 +233,16 @@ impl Machine {
         &self.name
     }
 
+    /// All that was seen, by the names of the facts.
+    #[must_use]
+    pub fn facts(&self) -> BTreeMap<String, Outcome> {
+        let fact = |seen: &Arc<Observation>| match &seen.request {
+            Request::Fact { fact, .. } => Some((fact.clone(), seen.outcome.clone())),
+            _ => None,
+        };
+        self.seen.values().filter_map(fact).collect()
+    }
+
     pub(super) fn ask(&self, request: &Request) -> Arc<Observation> {
         let key = request.key();
         let unknown = || {

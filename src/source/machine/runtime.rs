@@ -117,16 +117,16 @@ fn containerd(root: &Root, running: Option<&Running>) -> Look<Said> {
     }
     let parsed: Vec<_> = files.iter().map(|(path, text)| (path, entries(text))).collect();
     let all = || parsed.iter().flat_map(|(path, entries)| entries.iter().map(move |entry| (*path, entry)));
-    let default = all().filter(|(_, (_, key, _))| key == "default_runtime_name").last();
+    let default = all().rfind(|(_, (_, key, _))| key == "default_runtime_name");
     let runtime = default.map_or("runc", |(_, (_, _, value))| value.trim_matches(['"', '\'']));
     let ending = format!("containerd.runtimes.{runtime}.options");
-    let set = all().filter(|(_, (section, key, _))| section.ends_with(&ending) && key == "SystemdCgroup");
+    let mut set = all().filter(|(_, (section, key, _))| section.ends_with(&ending) && key == "SystemdCgroup");
     // An imported file may import others in turn, and a form of TOML that is not read here may say it too.
     let imports_more = parsed[1..].iter().any(|(_, entries)| entries.iter().any(is_import));
     let mentions = files
         .iter()
         .any(|(_, text)| ["SystemdCgroup", "systemd_cgroup"].iter().any(|word| text.contains(word)));
-    match set.last() {
+    match set.next_back() {
         _ if imports_more => said.driver = None,
         Some((path, (_, _, value))) => {
             said.path.clone_from(path);
@@ -165,7 +165,7 @@ fn imported(root: &Root, text: &str) -> Look<Option<Vec<String>>> {
                 files.extend(names.into_iter().filter(toml).take(100).map(|name| format!("{folder}/{name}")));
             }
             Some(_) if path.starts_with('/') && !path.contains(['*', '?', '[']) => {
-                files.push(path.to_owned())
+                files.push(path.to_owned());
             }
             _ => return Ok(None),
         }

@@ -1,4 +1,5 @@
-//! An API server that answers from a recording, keeps pods of probes in memory, and can strike at a chosen request.
+//! An API server that answers from a recording, keeps pods and namespaces of probes in memory, and can strike at a chosen
+//! request.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -37,9 +38,18 @@ pub(super) enum Fate {
     Refused(u16, &'static str),
 }
 
+/// What a pod says that looked at a machine; made from facts of `machines-healthy.machines.jsonl`.
+const MACHINE: &str = include_str!("machine.txt");
+
 #[derive(Default)]
 struct State {
-    pods: BTreeMap<String, Value>,
+    /// By namespace and name.
+    pods: BTreeMap<(String, String), Value>,
+    namespaces: BTreeMap<String, Value>,
+    /// No namespace goes, because an API does not answer.
+    holds_namespaces: bool,
+    /// So many pods are refused because a new namespace has no ServiceAccount yet.
+    without_account: usize,
     /// The requests that only `probe` makes, in their order.
     seen: Vec<String>,
     plan: Option<(usize, When, Strike)>,
@@ -97,19 +107,46 @@ impl Fake {
 
     /// The names of the pods that are there.
     pub(super) fn pods(&self) -> Vec<String> {
-        self.state().pods.keys().cloned().collect()
+        self.state().pods.keys().map(|(_, name)| name.clone()).collect()
+    }
+
+    /// The names of the namespaces that are there.
+    pub(super) fn namespaces(&self) -> Vec<String> {
+        self.state().namespaces.keys().cloned().collect()
+    }
+
+    /// From now on no namespace goes by itself, as where the Metrics API does not answer.
+    pub(super) fn hold_namespaces(&self) {
+        self.state().holds_namespaces = true;
+    }
+
+    /// So many pods are refused because their namespace has no ServiceAccount yet.
+    pub(super) fn withhold_account(&self, count: usize) {
+        self.state().without_account = count;
     }
 
     /// Puts a pod there.
     pub(super) fn put(&self, pod: Value) {
-        let name = pod["metadata"]["name"].as_str().expect("a name").to_owned();
-        self.state().pods.insert(name, pod);
+        let key = key(&pod);
+        self.state().pods.insert(key, pod);
+    }
+
+    /// Puts a namespace there.
+    pub(super) fn put_namespace(&self, namespace: Value) {
+        let name = namespace["metadata"]["name"].as_str().expect("a name").to_owned();
+        self.state().namespaces.insert(name, namespace);
     }
 
     /// The requests that only `probe` makes.
     pub(super) fn seen(&self) -> Vec<String> {
         self.state().seen.clone()
     }
+}
+
+/// Namespace and name.
+fn key(pod: &Value) -> (String, String) {
+    let word = |field: &str| pod["metadata"][field].as_str().unwrap_or_default().to_owned();
+    (word("namespace"), word("name"))
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -161,7 +198,8 @@ fn serve(
 
     let own = path.contains("metrics-preflight%2Fprobe")
         || method == "DELETE"
-        || (method == "POST" && path.ends_with("/pods"));
+        || (method == "POST" && (path.ends_with("/pods") || path == NAMESPACES))
+        || path.ends_with("/finalize");
     let strike = own.then(|| reached(state, &method)).flatten();
     if strike == Some((When::Before, Strike::Signal("KILL"))) {
         strike_now(state, "KILL");
@@ -180,7 +218,12 @@ fn serve(
         return None;
     }
     let (status, answer) = if own {
-        pods(&mut lock(state), &method, &path, body, fate)
+        let mut state = lock(state);
+        if path.starts_with(NAMESPACES) && !path.contains("/pods") {
+            namespaces(&mut state, &method, &path, body)
+        } else {
+            pods(&mut state, &method, &path, body, fate)
+        }
     } else {
         let absent = (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}));
         answers
@@ -192,7 +235,8 @@ fn serve(
     };
     if let Some((When::After, Strike::Signal(signal))) = strike {
         strike_now(state, signal);
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        // The program has to have caught it before it is done, however busy this machine is.
+        std::thread::sleep(std::time::Duration::from_millis(400));
     }
     if is_silent {
         return None;
@@ -255,43 +299,119 @@ fn strike_now(state: &Mutex<State>, signal: &str) {
     }
 }
 
+const NAMESPACES: &str = "/api/v1/namespaces";
+
+fn absent() -> (u64, Value) {
+    (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound"}))
+}
+
+/// Those that carry the mark of the run that the selector names, or of any.
+fn marked<'o>(path: &str, objects: impl Iterator<Item = &'o Value>) -> (u64, Value) {
+    let run = path.split_once("%3D").map(|(_, run)| run);
+    let is_of =
+        |it: &&Value| run.is_none_or(|run| it["metadata"]["labels"]["metrics-preflight/probe"] == run);
+    let items: Vec<&Value> = objects.filter(is_of).collect();
+    (200, json!({"kind": "List", "metadata": {}, "items": items}))
+}
+
+fn namespaces(state: &mut State, method: &str, path: &str, mut body: Value) -> (u64, Value) {
+    let name = path.strip_prefix(NAMESPACES).unwrap_or_default().trim_start_matches('/');
+    let name = name.trim_end_matches("/finalize").to_owned();
+    match method {
+        "POST" => {
+            let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            body["metadata"]["resourceVersion"] = json!("7");
+            body["status"] = json!({"phase": "Active"});
+            state.namespaces.insert(name, body.clone());
+            (201, body)
+        }
+        "DELETE" if !state.namespaces.contains_key(&name) => absent(),
+        "DELETE" => {
+            state.pods.retain(|(namespace, _), _| *namespace != name);
+            if !state.holds_namespaces {
+                state.namespaces.remove(&name);
+            } else if let Some(there) = state.namespaces.get_mut(&name) {
+                there["metadata"]["deletionTimestamp"] = json!("2020-01-01T00:00:00Z");
+                let condition =
+                    |kind: &str, status: &str| json!({"type": kind, "status": status, "message": kind});
+                there["status"] = json!({"phase": "Terminating", "conditions": [
+                    condition("NamespaceDeletionDiscoveryFailure", "True"),
+                    condition("NamespaceDeletionGroupVersionParsingFailure", "False"),
+                    condition("NamespaceDeletionContentFailure", "False"),
+                    condition("NamespaceContentRemaining", "False"),
+                    condition("NamespaceFinalizersRemaining", "False"),
+                ]});
+            }
+            (200, json!({"kind": "Namespace"}))
+        }
+        "PUT" => match state.namespaces.get(&name) {
+            Some(there) if there["metadata"]["deletionTimestamp"].is_string() => {
+                state.namespaces.remove(&name);
+                (200, json!({"kind": "Namespace"}))
+            }
+            Some(_) => (409, json!({"kind": "Status", "message": "nobody has asked it to go"})),
+            None => absent(),
+        },
+        _ => marked(path, state.namespaces.values()),
+    }
+}
+
+/// The states in which the containers of a pod are.
+fn containers(pod: &Value, fate: &Fate) -> Vec<Value> {
+    let all = pod["spec"]["containers"].as_array().cloned().unwrap_or_default();
+    let ended = |message: &str| {
+        json!({"terminated": {"reason": "Completed", "exitCode": 0, "message": message,
+                              "finishedAt": "2020-01-01T00:00:00Z"}})
+    };
+    let state = |container: &Value| match (fate, container["args"][0].as_str()) {
+        (Fate::Waits(reason), _) => json!({"waiting": {"reason": reason, "message": "no such image"}}),
+        (Fate::Says(_), Some("probe-machine")) => ended(MACHINE.trim()),
+        (Fate::Says(_), Some("probe-page")) => ended(""),
+        (Fate::Says(message), _) => ended(message),
+        (Fate::Refused(..), _) => Value::Null,
+    };
+    all.iter().map(|container| json!({"name": container["name"], "state": state(container)})).collect()
+}
+
 fn pods(state: &mut State, method: &str, path: &str, mut body: Value, fate: &Fate) -> (u64, Value) {
+    let refused = |status: u16, message: &str| {
+        (u64::from(status), json!({"kind": "Status", "status": "Failure", "message": message}))
+    };
     match method {
         "POST" => {
             if let Fate::Refused(status, message) = fate {
-                return (
-                    u64::from(*status),
-                    json!({"kind": "Status", "status": "Failure", "message": message}),
+                return refused(*status, message);
+            }
+            let key = key(&body);
+            let is_own = key.0.starts_with("metrics-preflight-probe-");
+            if is_own && !state.namespaces.contains_key(&key.0) {
+                return refused(404, "the namespace is not there");
+            }
+            if is_own && state.without_account > 0 {
+                state.without_account -= 1;
+                return refused(
+                    403,
+                    "pods \"x\" is forbidden: error looking up service account x/default: serviceaccount \"default\" not found",
                 );
             }
-            let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            body["metadata"]["uid"] = json!(format!("uid-of-{name}"));
-            let container = match fate {
-                Fate::Says(message) => json!({
-                    "terminated": {"reason": "Completed", "exitCode": 0, "message": message,
-                                   "finishedAt": "2020-01-01T00:00:00Z"},
-                }),
-                Fate::Waits(reason) => json!({"waiting": {"reason": reason, "message": "no such image"}}),
-                Fate::Refused(..) => Value::Null,
-            };
-            body["status"] = json!({"phase": "Pending", "containerStatuses": [{"state": container}]});
-            state.pods.insert(name, body.clone());
+            body["metadata"]["uid"] = json!(format!("uid-of-{}", key.1));
+            body["status"] = json!({"phase": "Pending", "containerStatuses": containers(&body, fate)});
+            state.pods.insert(key, body.clone());
             (201, body)
         }
         "DELETE" => {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            match state.pods.remove(name) {
+            let mut words = path.rsplit('/');
+            let (name, namespace) = (words.next().unwrap_or_default(), words.nth(1).unwrap_or_default());
+            match state.pods.remove(&(namespace.to_owned(), name.to_owned())) {
                 Some(pod) => (200, pod),
-                None => (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound"})),
+                None => absent(),
             }
         }
         _ => {
-            let run = path.split_once("%3D").map(|(_, run)| run);
-            let is_of = |pod: &&Value| {
-                run.is_none_or(|run| pod["metadata"]["labels"]["metrics-preflight/probe"] == run)
-            };
-            let items: Vec<&Value> = state.pods.values().filter(is_of).collect();
-            (200, json!({"kind": "PodList", "metadata": {}, "items": items}))
+            let namespace = path.strip_prefix("/api/v1/namespaces/").and_then(|rest| rest.split('/').next());
+            let pods = state.pods.iter();
+            let pods = pods.filter(|((own, _), _)| namespace.is_none_or(|namespace| namespace == own));
+            marked(path, pods.map(|(_, pod)| pod))
         }
     }
 }

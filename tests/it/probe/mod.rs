@@ -43,6 +43,11 @@ impl World {
     fn run(&self, more: &[&str]) -> Output {
         self.start(more).wait_with_output().expect("the program ends")
     }
+
+    /// The pods and namespaces that are there.
+    fn left(&self) -> Vec<String> {
+        [self.fake.pods(), self.fake.namespaces()].concat()
+    }
 }
 
 fn good() -> Fate {
@@ -60,7 +65,7 @@ fn pods_are_made_read_and_removed() {
     );
     assert!(said.contains("From node2: "), "{said}");
     let seen = world.fake.seen();
-    assert_eq!(seen[..3], ["GET", "POST", "POST"], "{seen:?}");
+    assert_eq!(seen[..4], ["GET", "GET", "POST", "POST"], "{seen:?}");
     assert_eq!(seen[seen.len() - 3..], ["DELETE", "DELETE", "GET"], "{seen:?}");
     assert_eq!(world.fake.pods(), Vec::<String>::new());
 }
@@ -88,14 +93,18 @@ fn only_probe_and_the_report_of_a_config_map_go_round_the_read_only_guard() {
     assert_eq!(callers, ["config_map.rs", "probe/client.rs", "source/live/mod.rs"]);
 }
 
-/// The requests of an undisturbed run: a look for leftovers, two creations, one look at the pods, two deletions, and a
+/// The requests of an undisturbed run: two looks for leftovers, two creations, one look at the pods, two deletions, and a
 /// look whether all is gone.
-const REQUESTS: usize = 7;
+const REQUESTS: usize = 8;
+/// The requests of a run with `--host` until the machines are done: two looks for leftovers, a namespace and two pods, a look
+/// at the pods, two deletions and a look, the namespace's deletion and a look, that it be let go and a last look.
+const MACHINES: usize = 13;
 
-fn killed(number: usize, when: When, signal: &'static str) -> Result<(), String> {
+fn killed(number: usize, when: When, signal: &'static str, more: &[&str]) -> Result<(), String> {
     let world = World::new(good());
+    world.fake.hold_namespaces();
     world.fake.strike_at(number, when, Strike::Signal(signal));
-    let output = world.run(&[]);
+    let output = world.run(more);
     let said = stderr(&output);
     if signal == "KILL" {
         if output.status.code().is_some() {
@@ -108,31 +117,77 @@ fn killed(number: usize, when: When, signal: &'static str) -> Result<(), String>
     } else if code(&output) != 130 {
         return Err(format!("exit code {} after {signal} at request {number}: {said}", code(&output)));
     }
-    match world.fake.pods().as_slice() {
+    match world.left().as_slice() {
         [] => Ok(()),
         left => Err(format!("{left:?} after {signal} {when:?} request {number}: {said}")),
     }
 }
 
-/// Before and after each object is created, while it waits, while it reads, while it deletes.
-#[test]
-fn nothing_is_left_after_a_kill_in_any_state() {
+/// Kills at each of these requests, by each signal, before and after it is carried out; what was left.
+fn killed_at(numbers: std::ops::RangeInclusive<usize>, more: &'static [&'static str]) -> Vec<String> {
     let mut threads = Vec::new();
     for signal in ["INT", "KILL"] {
         for when in [When::Before, When::After] {
+            let numbers = numbers.clone();
             threads.push(std::thread::spawn(move || {
-                let results = (1..=REQUESTS).map(|number| killed(number, when, signal));
+                let results = numbers.map(|number| killed(number, when, signal, more));
                 results.filter_map(Result::err).collect::<Vec<_>>()
             }));
         }
     }
-    threads.push(std::thread::spawn(|| {
-        let others = [killed(4, When::Before, "TERM"), killed(4, When::Before, "HUP")];
-        others.into_iter().filter_map(Result::err).collect()
-    }));
-    let broken: Vec<String> =
-        threads.into_iter().flat_map(|thread| thread.join().expect("the thread ends")).collect();
+    threads.into_iter().flat_map(|thread| thread.join().expect("the thread ends")).collect()
+}
+
+/// Before and after each object is created, while it waits, while it reads, while it deletes.
+#[test]
+fn nothing_is_left_after_a_kill_in_any_state() {
+    let mut broken = killed_at(1..=REQUESTS, &[]);
+    let others = [killed(5, When::Before, "TERM", &[]), killed(5, When::Before, "HUP", &[])];
+    broken.extend(others.into_iter().filter_map(Result::err));
     assert_eq!(broken, Vec::<String>::new());
+}
+
+/// The same while machines are looked at, in a cluster that lets no namespace go by itself.
+#[test]
+fn no_namespace_is_left_after_a_kill_in_any_state() {
+    assert_eq!(killed_at(3..=MACHINES, &["--host"]), Vec::<String>::new());
+}
+
+#[test]
+fn machines_are_looked_at_and_nothing_is_left() {
+    for holds in [false, true] {
+        let world = World::new(good());
+        if holds {
+            world.fake.hold_namespaces();
+        }
+        world.fake.withhold_account(2);
+        let recording = world.scratch.path("seen.jsonl");
+        let output = world.run(&["--host", "--record", &recording]);
+        let said = stderr(&output);
+        for node in ["node1", "node2"] {
+            let sentence = format!(
+                "Of the machine {node}: Debian GNU/Linux 12 (bookworm); its packet filter was read; 1 of 6 facts were not seen."
+            );
+            assert!(said.contains(&sentence), "{said}");
+        }
+        let lets_go = world.fake.seen().iter().any(|method| method == "PUT");
+        assert_eq!(lets_go, holds, "only a namespace that waits is let go");
+        assert_eq!(world.left(), Vec::<String>::new());
+        let recorded = std::fs::read_to_string(&recording).expect("the recording");
+        assert!(recorded.contains("\"host node1\":\"\""), "it is known as a machine");
+        assert!(recorded.contains("it did not fit into what a pod can say"), "and what was not seen");
+    }
+}
+
+/// What is made can be seen first, the namespace among it.
+#[test]
+fn the_pods_that_look_at_machines_can_be_seen_first() {
+    let world = World::new(good());
+    let output = world.run(&["--host", "--print-manifests"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text.matches("kind: Pod\n").count(), 4, "{text}");
+    assert_eq!(text.matches("kind: Namespace\n").count(), 1, "{text}");
+    assert_eq!(world.fake.seen(), Vec::<String>::new(), "nothing was created");
 }
 
 #[test]
@@ -140,7 +195,7 @@ fn nothing_is_left_when_answers_are_lost() {
     let mut threads = Vec::new();
     for when in [When::Before, When::After] {
         // The creations, the look at the pods, the deletions.
-        for number in 2..=REQUESTS {
+        for number in 3..=REQUESTS {
             threads.push(std::thread::spawn(move || {
                 let world = World::new(good());
                 world.fake.strike_at(number, when, Strike::Silence(3));
@@ -202,8 +257,40 @@ fn only_what_is_dead_is_removed_unless_it_is_asked_for() {
     world.fake.put(pod(3, "metrics-server-abc", "2020-01-01T00:00:00Z"));
     let said = stderr(&world.run(&[]));
     assert!(said.contains("Removed pod kube-system/metrics-preflight-probe-0000000001-0"), "{said}");
-    assert!(said.contains("metrics-preflight-probe-0000000002-0 is of another run"), "{said}");
+    assert!(
+        said.contains(
+            "Another run, which may be under way, has pod kube-system/metrics-preflight-probe-0000000002-0"
+        ),
+        "{said}"
+    );
     assert_eq!(world.fake.pods(), ["metrics-preflight-probe-0000000002-0", "metrics-server-abc"]);
     assert_eq!(code(&world.run(&["--clean-up"])), 0);
     assert_eq!(world.fake.pods(), ["metrics-server-abc"]);
+}
+
+#[test]
+fn only_dead_namespaces_of_probes_are_removed_unless_it_is_asked_for() {
+    let namespace = |name: &str, after: &str| {
+        json!({
+            "metadata": {
+                "name": name,
+                "resourceVersion": "7",
+                "labels": {"metrics-preflight/probe": name.trim_start_matches("metrics-preflight-probe-")},
+                "annotations": {"metrics-preflight/remove-after": after},
+            },
+        })
+    };
+    let (dead, busy) = ("metrics-preflight-probe-0000000001", "metrics-preflight-probe-0000000002");
+    let world = World::new(good());
+    world.fake.hold_namespaces();
+    world.fake.put_namespace(namespace(dead, "2020-01-01T00:00:00Z"));
+    world.fake.put_namespace(namespace(busy, "2999-01-01T00:00:00Z"));
+    // Somebody has put our label on a namespace of theirs.
+    world.fake.put_namespace(namespace("kube-system", "2020-01-01T00:00:00Z"));
+    let said = stderr(&world.run(&[]));
+    assert!(said.contains(&format!("Removed namespace {dead}, which an earlier run had left.")), "{said}");
+    assert!(said.contains(&format!("Another run, which may be under way, has namespace {busy};")), "{said}");
+    assert_eq!(world.fake.namespaces(), ["kube-system", busy]);
+    assert_eq!(code(&world.run(&["--clean-up"])), 0);
+    assert_eq!(world.fake.namespaces(), ["kube-system"]);
 }

@@ -28,6 +28,8 @@ pub struct Look {
     pub user: &'static str,
     /// The machines that `host` looks at first; the look joins what they saw of themselves.
     pub machines: &'static [&'static str],
+    /// The arguments of `probe`, which looks instead of `check`.
+    pub probe: Option<&'static [&'static str]>,
     /// What must come of it.
     pub expect: Expect,
 }

@@ -6,6 +6,7 @@
 mod expect;
 mod list;
 mod machines;
+mod probes;
 mod verify;
 
 #[cfg(feature = "run")]
@@ -14,15 +15,22 @@ pub mod run;
 pub use expect::{Cure, Expect, Look, Mode, Scenario};
 use list::CHAIN;
 use machines::MACHINES;
+use probes::PROBES;
 
-/// Every scenario: those of the chain, then those of the machines beneath.
+/// Every scenario: those of the chain, those of the machines beneath, and those in which pods look.
 pub const SCENARIOS: &[Scenario] = &joined();
 
-const fn joined() -> [Scenario; CHAIN.len() + MACHINES.len()] {
-    let mut all = [MACHINES[0]; CHAIN.len() + MACHINES.len()];
+const fn joined() -> [Scenario; CHAIN.len() + MACHINES.len() + PROBES.len()] {
+    let mut all = [MACHINES[0]; CHAIN.len() + MACHINES.len() + PROBES.len()];
     let mut at = 0;
     while at < all.len() {
-        all[at] = if at < CHAIN.len() { CHAIN[at] } else { MACHINES[at - CHAIN.len()] };
+        all[at] = if at < CHAIN.len() {
+            CHAIN[at]
+        } else if at < CHAIN.len() + MACHINES.len() {
+            MACHINES[at - CHAIN.len()]
+        } else {
+            PROBES[at - CHAIN.len() - MACHINES.len()]
+        };
         at += 1;
     }
     all

@@ -3,19 +3,35 @@
 use crate::expect::{CLEAN, Cure, Expect, Look, Mode, Scenario};
 
 const fn nodes(expect: Expect) -> Look {
-    Look { name: "nodes", mode: Mode::Installed, api_only: false, user: "admin", machines: &[], expect }
+    Look {
+        name: "nodes",
+        mode: Mode::Installed,
+        api_only: false,
+        user: "admin",
+        machines: &[],
+        probe: None,
+        expect,
+    }
 }
 
 const fn api(expect: Expect) -> Look {
-    Look { name: "api", mode: Mode::Installed, api_only: true, user: "admin", machines: &[], expect }
+    Look {
+        name: "api",
+        mode: Mode::Installed,
+        api_only: true,
+        user: "admin",
+        machines: &[],
+        probe: None,
+        expect,
+    }
 }
 
 const fn as_user(user: &'static str, expect: Expect) -> Look {
-    Look { name: user, mode: Mode::Installed, api_only: false, user, machines: &[], expect }
+    Look { name: user, mode: Mode::Installed, api_only: false, user, machines: &[], probe: None, expect }
 }
 
 const fn before(name: &'static str, api_only: bool, expect: Expect) -> Look {
-    Look { name, mode: Mode::BeforeInstall, api_only, user: "admin", machines: &[], expect }
+    Look { name, mode: Mode::BeforeInstall, api_only, user: "admin", machines: &[], probe: None, expect }
 }
 
 const SELF_SIGNED: Expect = Expect::roots(&["kubelet-cert-self-signed"]);

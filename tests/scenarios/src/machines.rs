@@ -12,6 +12,7 @@ const fn asked(expect: Expect) -> Look {
         api_only: false,
         user: "admin",
         machines: &["cp", "node1", "node2"],
+        probe: None,
         expect,
     }
 }

@@ -11,6 +11,7 @@ use cluster::{
 mod faults;
 mod inside;
 mod job;
+mod probe;
 
 const MINUTES: Duration = Duration::from_mins(3);
 

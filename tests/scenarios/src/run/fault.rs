@@ -77,6 +77,7 @@ pub(super) fn inject(cluster: &Cluster, name: &str) -> Result<()> {
         network,
         super::policies::policies,
         super::machines::machines,
+        super::probes::probes,
         identity,
         registration,
         super::pods::pods,

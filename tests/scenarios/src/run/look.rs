@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use cluster::{Cluster, User, Vantage};
+use cluster::{Cluster, PROGRAM_IMAGE, User, Vantage};
 use serde_json::Value;
 
 use super::{Plan, root};
@@ -20,7 +20,11 @@ pub(super) fn look(cluster: &Cluster, plan: &Plan, scenario: &Scenario, look: &L
     let fresh =
         std::env::temp_dir().join(format!("{}-{}.{}.jsonl", cluster.name(), std::process::id(), look.name));
     let mut command = Command::new(&plan.program);
-    command.args(["check", "-o", "json", "--record"]).arg(&fresh);
+    match look.probe {
+        None => command.arg("check"),
+        Some(more) => command.args(["probe", "--image", PROGRAM_IMAGE]).args(more),
+    };
+    command.args(["-o", "json", "--record"]).arg(&fresh);
     if look.mode == Mode::BeforeInstall {
         command.arg("--before-install");
     }

@@ -10,7 +10,9 @@ use super::fault::{SHOWS, WORKS, apiservice_says, install_on_node1, log_has, one
 pub(super) fn options(name: &str, options: Options) -> Options {
     match name {
         "machines-nftables" => options.proxy_mode(ProxyMode::Nftables),
-        "machines-forward-drop-legacy" => options.iptables(IptablesBackend::Legacy),
+        "machines-forward-drop-legacy" | "probe-forward-drop-legacy" => {
+            options.iptables(IptablesBackend::Legacy)
+        }
         _ => options,
     }
 }
@@ -101,7 +103,7 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
     Some(make())
 }
 
-fn works_on_node1(cluster: &Cluster) -> Result<()> {
+pub(super) fn works_on_node1(cluster: &Cluster) -> Result<()> {
     install_on_node1(cluster)?;
     cluster.wait_metrics_available(WORKS)?;
     one_node_serves(cluster, "node2")
@@ -134,7 +136,7 @@ fn event_says(cluster: &Cluster, words: &str) -> Result<()> {
     })
 }
 
-fn forward_drop(cluster: &Cluster, backend: IptablesBackend) -> Result<()> {
+pub(super) fn forward_drop(cluster: &Cluster, backend: IptablesBackend) -> Result<()> {
     cluster.forward_drop("node1", Firewall::Iptables(backend))?;
     install_on_node1(cluster)?;
     log_has(cluster, "i/o timeout")

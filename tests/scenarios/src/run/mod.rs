@@ -6,6 +6,7 @@ mod look;
 mod machines;
 mod pods;
 mod policies;
+mod probes;
 mod results;
 
 use std::collections::VecDeque;
@@ -117,6 +118,9 @@ fn one(scenario: &'static Scenario, plan: &Plan) -> Result<()> {
 }
 
 fn on(cluster: &Cluster, scenario: &'static Scenario, plan: &Plan) -> Result<()> {
+    if scenario.looks.iter().any(|look| look.probe.is_some()) {
+        probes::load_image(cluster, plan)?;
+    }
     fault::inject(cluster, scenario.name)?;
     fault::settle(cluster, scenario.name)?;
     let mut looked = Vec::new();

@@ -31,14 +31,14 @@ use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Subject,
     Undecided, fail, not_applicable,
 };
-use crate::evidence::{Evidence, Mode, Need, Reach, Why};
+use crate::evidence::{Evidence, Mode, Need, Reach, Why, Workload};
 use crate::{probed, support};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP041",
     name: "cluster-dns-silent",
     title: "The pods' name server does not answer, and metrics-server dials kubelets by name",
-    hop: Hop::Host,
+    hop: Hop::Kubelet,
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: &[Mode::Installed, Mode::BeforeInstall],
@@ -119,24 +119,38 @@ fn remedies(evidence: &Evidence, _: &[&Finding]) -> Vec<Remedy> {
     if let Some(Some(workload)) = evidence.backend.workload.peek()
         && !workload.args.is_empty()
     {
-        let (namespace, name, container) =
-            (support::word(&workload.namespace), support::word(&workload.name), workload.container);
-        let kind = workload.kind.to_ascii_lowercase();
         remedies.push(Remedy {
             title: "Let metrics-server dial the nodes' addresses".to_owned(),
             audience: Audience::Production,
             cost: "The kubelets' certificates have to name those addresses.".to_owned(),
             leaves: Vec::new(),
-            steps: vec![
-                Step::run(
-                    "workstation",
-                    format!(
-                        "kubectl -n {namespace} patch {kind} {name} --type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/{container}/args/-\",\"value\":\"--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname\"}}]'"
-                    ),
-                )
-                .verify(format!("kubectl -n {namespace} rollout status {kind}/{name} --timeout=3m")),
-            ],
+            steps: vec![by_address(workload)],
         });
     }
     remedies
+}
+
+/// What chooses the address that is dialled.
+const FLAG: &str = "--kubelet-preferred-address-types";
+
+/// Puts addresses before names. A flag that is there is replaced: given twice, its lists are joined, and what comes first stays
+/// first (`StringSliceVar` in metrics-server's `cmd/metrics-server/app/options/kubelet_client.go`).
+fn by_address(workload: &Workload) -> Step {
+    let (namespace, name, container) =
+        (support::word(&workload.namespace), support::word(&workload.name), workload.container);
+    let kind = workload.kind.to_ascii_lowercase();
+    let value = format!("{FLAG}=InternalIP,ExternalIP,Hostname");
+    let args = format!("/spec/template/spec/containers/{container}/args");
+    let is_plain =
+        |text: &str| text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-=,".contains(letter));
+    let mut there = workload.args.iter().enumerate().filter(|(_, arg)| arg.starts_with(FLAG));
+    let patch = match (there.next(), there.next()) {
+        (None, _) => format!("[{{\"op\":\"add\",\"path\":\"{args}/-\",\"value\":\"{value}\"}}]"),
+        (Some((index, old)), None) if old.contains('=') && is_plain(old) => format!(
+            "[{{\"op\":\"test\",\"path\":\"{args}/{index}\",\"value\":\"{old}\"}},{{\"op\":\"replace\",\"path\":\"{args}/{index}\",\"value\":\"{value}\"}}]"
+        ),
+        _ => return Step::manual("workstation", format!("give metrics-server {value}, and no other {FLAG}")),
+    };
+    Step::run("workstation", format!("kubectl -n {namespace} patch {kind} {name} --type=json -p '{patch}'"))
+        .verify(format!("kubectl -n {namespace} rollout status {kind}/{name} --timeout=3m"))
 }
