@@ -1,5 +1,7 @@
 //! Who settles the cgroup driver of a machine, and whether the kubelet and its runtime agree on it.
 
+use jiff::Timestamp;
+
 use super::{place, role};
 use crate::Context;
 use crate::check::{Audience, Finding, Remedy, Step, Undecided};
@@ -73,7 +75,10 @@ pub(super) fn look<'e>(
             (flag.cloned().unwrap_or_else(|| "cgroupfs".to_owned()), None, None)
         }
     };
-    let after = |since: Option<jiff::Timestamp>, at| since.is_some_and(|since| at > since);
+    // The start of a process is known to a second or two: from the time of the boot, which is cut to the second.
+    let after = |since: Option<Timestamp>, at: Timestamp| {
+        since.is_some_and(|since| at.duration_since(since).as_secs() > 2)
+    };
     let of_kubelet = changed
         .filter(|(at, _)| after(process.started, *at))
         .map(|(_, path)| format!("{path} was changed since the kubelet was started"));

@@ -26,7 +26,6 @@
 
 use crate::check::{Check, Finding, Hop, Kind, Outcome, Results, Severity, fail, not_applicable};
 use crate::evidence::{Evidence, ScrapeFailure};
-use crate::kubelet::config;
 use crate::kubelet::tls::{self, View};
 
 pub(crate) const CHECK: Check = Check {
@@ -61,7 +60,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             Ok(fail(tls::cite_leaf(finding, node, "subject alternative names", &names, &address)))
         }
         View::Logged(ScrapeFailure::NoIpSans) => {
-            if tls::serves_own_file(config::look(ctx, evidence, node)?.value) {
+            if tls::serves_own_file(ctx.need(&node.configz)?) {
                 return Ok(not_applicable("it is the kubelet's own certificate"));
             }
             let finding = Finding::new(subject, "metrics-server says that it holds no IP address").cite(

@@ -44,7 +44,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: tls::MODES,
-    needs: tls::NEEDS,
+    needs: crate::kubelet::csr::NEEDS,
     explains: tls::EXPLAINS,
     question: tls::QUESTION,
     source: include_str!("kubelet_cert_self_signed.rs"),

@@ -27,7 +27,6 @@
 use crate::cert::Chain;
 use crate::check::{Check, Finding, Hop, Kind, Outcome, Results, Severity, Undecided, fail, not_applicable};
 use crate::evidence::{Evidence, Need, ScrapeFailure, Why};
-use crate::kubelet::config;
 use crate::kubelet::tls::{self, View};
 
 pub(crate) const CHECK: Check = Check {
@@ -74,7 +73,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             Ok(fail(tls::cite_leaf(finding, node, "issuer", &leaf.issuer, "a CA of kube-root-ca.crt")))
         }
         View::Logged(ScrapeFailure::UnknownAuthority) => {
-            if tls::serves_own_file(config::look(ctx, evidence, node)?.value) {
+            if tls::serves_own_file(ctx.need(&node.configz)?) {
                 return Ok(not_applicable("it is the kubelet's own certificate"));
             }
             let finding = Finding::new(subject, "metrics-server says that it does not know the issuer").cite(

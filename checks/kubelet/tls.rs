@@ -17,16 +17,8 @@ pub(super) const QUESTION: Question =
     Question::Deciding { modes: &[Mode::BeforeInstall], unless: &[Proof::FreshNodeMetrics] };
 
 /// What the checks of a kubelet's certificate read.
-pub(super) const NEEDS: &[Need] = &[
-    Need::Pods,
-    Need::Logs,
-    Need::RootCa,
-    Need::Nodes,
-    Need::KubeletHandshake,
-    Need::Configz,
-    Need::Csrs,
-    Need::HostKubelet,
-];
+pub(super) const NEEDS: &[Need] =
+    &[Need::Pods, Need::Logs, Need::RootCa, Need::Nodes, Need::KubeletHandshake, Need::Configz, Need::Csrs];
 
 /// The kubelet's configuration where kubeadm and its kind keep it.
 pub(super) const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
