@@ -43,12 +43,6 @@ pub(super) fn probes(cluster: &Cluster, name: &str) -> Option<Result<()>> {
         }
         "probe-forward-drop" => forward_drop(cluster, IptablesBackend::Nft),
         "probe-forward-drop-legacy" => forward_drop(cluster, IptablesBackend::Legacy),
-        "probe-ip-forward-off" => {
-            works_on_node1(cluster)?;
-            cluster.ip_forward_off("node1")?;
-            cluster.end_metrics_server()?;
-            log_has(cluster, "i/o timeout")
-        }
         "probe-kubelet-port-dropped" => {
             works_on_node1(cluster)?;
             let firewall = Firewall::Iptables(IptablesBackend::Nft);
