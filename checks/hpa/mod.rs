@@ -14,6 +14,7 @@ pub(crate) mod hpa_metric_never_readable;
 pub(crate) mod hpa_metric_without_data;
 pub(crate) mod hpa_metrics_api_missing;
 pub(crate) mod hpa_metrics_api_unusable;
+pub(crate) mod hpa_metrics_reordered;
 pub(crate) mod hpa_metrics_unreadable;
 pub(crate) mod hpa_never_scales;
 pub(crate) mod hpa_readiness_unknown;
