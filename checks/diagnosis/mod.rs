@@ -313,7 +313,8 @@ impl Diagnosis {
             _ if unexplained => "fail",
             _ if symptom && worst.is_none() => "symptom",
             _ if deciding => "undecided",
-            _ if passed && unsettled => "partly",
+            // A machine alone sees one end of a link.
+            _ if passed && (unsettled || (self.mode == Mode::Host && hop != Hop::Host)) => "partly",
             _ if passed => "pass",
             _ => "not-seen",
         }

@@ -34,7 +34,7 @@
 use std::fmt::Write as _;
 
 use super::forwarding::{self, Forwarding, Stopped};
-use super::place::{self, Place};
+use super::place;
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
     not_applicable,
@@ -69,18 +69,8 @@ pub(crate) const CHECK: Check = Check {
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostFilters, |ctx, host, subject| {
-        match place::of(ctx, evidence, host)? {
-            Place::Elsewhere => return Ok(not_applicable("no pod of metrics-server runs on it")),
-            Place::HostNetwork => {
-                return Ok(not_applicable(
-                    "metrics-server uses the machine's own network, from which nothing is forwarded",
-                ));
-            }
-            Place::Perhaps if !place::has_kubelet(ctx, host)? => {
-                return Ok(not_applicable("it has no kubelet, and so no pods"));
-            }
-            Place::Pod if place::serves(ctx, evidence, host)? => return Ok(Outcome::Pass),
-            Place::Pod | Place::Perhaps => {}
+        if let Some(outcome) = place::without_forwarding(ctx, evidence, host)? {
+            return Ok(outcome);
         }
         Ok(match forwarding::look(ctx, evidence, host)? {
             Forwarding::Passes => Outcome::Pass,

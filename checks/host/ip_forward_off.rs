@@ -23,10 +23,10 @@
 //! - Kubernetes documentation, "Container Runtimes", "Enable IPv4 packet forwarding"; Linux
 //!   `Documentation/networking/ip-sysctl.rst`
 
-use super::place::{self, Place};
+use super::place;
 use crate::check::{
     Audience, Check, Context, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step,
-    Undecided, fail, not_applicable,
+    Undecided, fail,
 };
 use crate::evidence::{Evidence, Host, Mode, Need, Why};
 use crate::support;
@@ -71,18 +71,8 @@ pub(super) fn is_off(
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostSettings, |ctx, host, subject| {
-        match place::of(ctx, evidence, host)? {
-            Place::Elsewhere => return Ok(not_applicable("no pod of metrics-server runs on it")),
-            Place::HostNetwork => {
-                return Ok(not_applicable(
-                    "metrics-server uses the machine's own network, from which nothing is forwarded",
-                ));
-            }
-            Place::Perhaps if !place::has_kubelet(ctx, host)? => {
-                return Ok(not_applicable("it has no kubelet, and so no pods"));
-            }
-            Place::Pod if place::serves(ctx, evidence, host)? => return Ok(Outcome::Pass),
-            Place::Pod | Place::Perhaps => {}
+        if let Some(outcome) = place::without_forwarding(ctx, evidence, host)? {
+            return Ok(outcome);
         }
         let Some(name) = is_off(ctx, evidence, host)? else { return Ok(Outcome::Pass) };
         let finding = Finding::new(subject, format!("`{name}` is 0"))

@@ -46,6 +46,26 @@ pub(super) fn serves(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Res
     Ok(ready && ctx.need(&evidence.metrics.discovery)?.status == 200)
 }
 
+/// The answer where forwarding on this machine does not matter to metrics-server, or is seen to work; nothing where it has
+/// to be looked at.
+pub(super) fn without_forwarding(
+    ctx: &Context<'_>,
+    evidence: &Evidence,
+    host: &Host,
+) -> Result<Option<Outcome>, Undecided> {
+    Ok(match of(ctx, evidence, host)? {
+        Place::Elsewhere => Some(not_applicable("no pod of metrics-server runs on it")),
+        Place::HostNetwork => Some(not_applicable(
+            "metrics-server uses the machine's own network, from which nothing is forwarded",
+        )),
+        Place::Perhaps if !has_kubelet(ctx, host)? => {
+            Some(not_applicable("it has no kubelet, and so no pods"))
+        }
+        Place::Pod if serves(ctx, evidence, host)? => Some(Outcome::Pass),
+        Place::Pod | Place::Perhaps => None,
+    })
+}
+
 /// Whether every pod of metrics-server that this machine was given has been started there.
 pub(super) fn started(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Result<bool, Undecided> {
     let here = |node: &String| Some(node) == host.node.as_ref();

@@ -116,30 +116,13 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
-    use crate::evidence::{MetricAnswer, MetricItem};
-    use crate::plan::testing::{cpu, forbidden, hpa, offline, online, result, seen, word};
-
-    fn external() -> Value {
-        json!({"type": "External", "external": {
-            "metric": {"name": "queue"}, "target": {"type": "AverageValue", "averageValue": "5"},
-        }})
-    }
+    use crate::plan::testing::{answered, cpu, external, forbidden, hpa, offline, online, result, word};
 
     fn after(status: i64, values: &[&str]) -> &'static str {
-        let mut evidence = online(&[hpa("web", json!([external()]))]);
-        let item = |value: &&str| MetricItem {
-            of: String::new(),
-            value: (*value).to_owned(),
-            containers: std::collections::BTreeMap::new(),
-            timestamp: None,
-        };
-        let items = values.iter().map(item).collect();
-        let answer = MetricAnswer { status, message: "as it says".to_owned(), items };
-        evidence.gate.plans[0].metrics[0].answer = seen(Need::ExternalMetrics, answer);
-        word(&result(&CHECK, &evidence))
+        word(&result(&CHECK, &answered(status, values)))
     }
 
     #[test]

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::HpaSpec;
 use crate::check::{Check, Outcome, Subject};
 use crate::evidence::{
-    Document, Evidence, Gate, HpaTarget, Manifests, Mode, Namespace, Need, Obs, Place, Plan, PlanMetric,
-    RequestSeen, TargetKind, Why, unseen,
+    Document, Evidence, Gate, HpaTarget, Manifests, MetricAnswer, MetricItem, Mode, Namespace, Need, Obs,
+    Place, Plan, PlanMetric, RequestSeen, TargetKind, Why, unseen,
 };
 
 /// The manifests of these objects, judged without a cluster. The object of index N stands from line 100 N + 1 on;
@@ -74,6 +74,28 @@ pub(crate) fn hpa(name: &str, metrics: Value) -> Value {
     });
     object["spec"]["metrics"] = metrics;
     object
+}
+
+/// An external metric.
+pub(crate) fn external() -> Value {
+    json!({"type": "External", "external": {
+        "metric": {"name": "queue"}, "target": {"type": "AverageValue", "averageValue": "5"},
+    }})
+}
+
+/// An autoscaler with an external metric, which was asked for and answered with this status and these values.
+pub(crate) fn answered(status: i64, values: &[&str]) -> Evidence {
+    let mut evidence = online(&[hpa("web", json!([external()]))]);
+    let item = |value: &&str| MetricItem {
+        of: String::new(),
+        value: (*value).to_owned(),
+        containers: BTreeMap::new(),
+        timestamp: None,
+    };
+    let items = values.iter().map(item).collect();
+    let answer = MetricAnswer { status, message: "as it says".to_owned(), items };
+    evidence.gate.plans[0].metrics[0].answer = seen(Need::ExternalMetrics, answer);
+    evidence
 }
 
 /// A metric of CPU in percent of the request.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use checks::evidence::Runtime;
 use jiff::Timestamp;
-use serde_json::Value;
+use toml::{Table, Value};
 
 use super::files::{Root, Unread};
 use super::processes::Running;
@@ -105,7 +105,11 @@ fn containerd(root: &Root, running: Option<&Running>) -> Look<Said> {
         flag.filter(|path| path.starts_with('/')).unwrap_or_else(|| "/etc/containerd/config.toml".to_owned());
     let mut said = Said { driver: Some(driver(false)), path: path.clone(), changed: root.changed(&path) };
     let Some(main) = text(root, &path)? else { return Ok(said) };
-    let Some(imports) = imported(root, &main)? else {
+    let imports = match read(&main) {
+        Some(main) => imported(root, &main)?,
+        None => None,
+    };
+    let Some(imports) = imports else {
         said.driver = None;
         return Ok(said);
     };
@@ -115,58 +119,70 @@ fn containerd(root: &Root, running: Option<&Running>) -> Look<Said> {
         said.changed = said.changed.max(root.changed(&path));
         files.push((path, text));
     }
-    let parsed: Vec<_> = files.iter().map(|(path, text)| (path, entries(text))).collect();
-    let all = || parsed.iter().flat_map(|(path, entries)| entries.iter().map(move |entry| (*path, entry)));
-    let default = all().rfind(|(_, (_, key, _))| key == "default_runtime_name");
-    let runtime = default.map_or("runc", |(_, (_, _, value))| value.trim_matches(['"', '\'']));
-    let ending = format!("containerd.runtimes.{runtime}.options");
-    let mut set = all().filter(|(_, (section, key, _))| section.ends_with(&ending) && key == "SystemdCgroup");
-    // An imported file may import others in turn, and a form of TOML that is not read here may say it too.
-    let imports_more = parsed[1..].iter().any(|(_, entries)| entries.iter().any(is_import));
-    let mentions = files
+    let tables: Option<Vec<_>> = files.iter().map(|(path, text)| Some((path, read(text)?))).collect();
+    // What an imported file imports in turn is not followed.
+    let tables = tables.filter(|tables| tables[1..].iter().all(|(_, table)| !table.contains_key("imports")));
+    let Some(tables) = tables else {
+        said.driver = None;
+        return Ok(said);
+    };
+    let plugins: Vec<_> =
+        tables.iter().flat_map(|(path, table)| plugins(table).map(move |it| (*path, it))).collect();
+    let name = |(_, plugin): &(_, &Table)| plugin.get("default_runtime_name")?.as_str().map(str::to_owned);
+    let runtime = plugins.iter().rev().find_map(name).unwrap_or_else(|| "runc".to_owned());
+    let set = |plugin: &Table| at(plugin, &["runtimes", &runtime, "options", "SystemdCgroup"]).cloned();
+    let Some((position, (path, value))) = plugins
         .iter()
-        .any(|(_, text)| ["SystemdCgroup", "systemd_cgroup"].iter().any(|word| text.contains(word)));
-    match set.next_back() {
-        _ if imports_more => said.driver = None,
-        Some((path, (_, _, value))) => {
-            said.path.clone_from(path);
-            said.driver = value.parse().ok().map(driver);
-        }
-        None if mentions => said.driver = None,
-        None => {}
-    }
+        .enumerate()
+        .rev()
+        .find_map(|(index, (path, plugin))| Some((index, (path, set(plugin)?))))
+    else {
+        return Ok(said);
+    };
+    said.path.clone_from(path);
+    // Before its version 2 a plugin's section in a later file stands in place of an earlier one, and what is not in it is
+    // not set; since then the two are joined (containerd, services/server/config, mergeConfig).
+    let is_last = position + 1 == plugins.len();
+    said.driver = value.as_bool().filter(|_| is_last).map(driver);
     Ok(said)
 }
 
-fn is_import((section, key, value): &Entry) -> bool {
-    section.is_empty() && key == "imports" && value != "[]"
+/// A file of TOML; nothing where it is none.
+fn read(text: &str) -> Option<Table> {
+    text.parse().ok()
 }
 
-/// The files that `imports` names, one list on one line, by name or by `*.toml` in a directory; nothing where it says
-/// more than that.
-fn imported(root: &Root, text: &str) -> Look<Option<Vec<String>>> {
-    let entries = entries(text);
-    let Some((_, _, value)) = entries.iter().find(|entry| is_import(entry)) else {
-        return Ok(Some(Vec::new()));
-    };
-    let Some(list) = value.strip_prefix('[').and_then(|value| value.strip_suffix(']')) else {
-        return Ok(None);
-    };
+fn at<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
+    let (last, above) = path.split_last()?;
+    above.iter().try_fold(table, |table, key| table.get(*key)?.as_table())?.get(*last)
+}
+
+/// What plugins say of how containers are run: `cri` in files of version 1, `io.containerd.grpc.v1.cri` in those of version
+/// 2, `io.containerd.cri.v1.runtime` in those of version 3.
+fn plugins(table: &Table) -> impl Iterator<Item = &Table> {
+    let plugins = table.get("plugins").and_then(Value::as_table);
+    plugins.into_iter().flat_map(|plugins| {
+        let known = ["cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"];
+        known.into_iter().filter_map(|name| plugins.get(name)?.get("containerd")?.as_table())
+    })
+}
+
+/// The files that `imports` names, by their paths or by `*.toml` in a directory; nothing where it says more than that.
+fn imported(root: &Root, table: &Table) -> Look<Option<Vec<String>>> {
+    let Some(list) = table.get("imports") else { return Ok(Some(Vec::new())) };
+    let Some(list) = list.as_array() else { return Ok(None) };
     let mut files = Vec::new();
-    for path in
-        list.split(',').map(|path| path.trim().trim_matches(['"', '\''])).filter(|path| !path.is_empty())
-    {
+    for path in list {
+        let Some(path) = path.as_str().filter(|path| path.starts_with('/')) else { return Ok(None) };
         match path.rsplit_once('/') {
-            Some((folder, "*.toml")) if path.starts_with('/') && !folder.contains('*') => {
+            Some((folder, "*.toml")) if !folder.contains('*') => {
                 // They come in the order of their names.
-                let names = root.names(folder)?;
-                let toml =
+                let is_toml =
                     |name: &String| std::path::Path::new(name).extension().is_some_and(|it| it == "toml");
-                files.extend(names.into_iter().filter(toml).take(100).map(|name| format!("{folder}/{name}")));
+                let names = root.names(folder)?.into_iter().filter(is_toml);
+                files.extend(names.take(100).map(|name| format!("{folder}/{name}")));
             }
-            Some(_) if path.starts_with('/') && !path.contains(['*', '?', '[']) => {
-                files.push(path.to_owned());
-            }
+            Some(_) if !path.contains(['*', '?', '[']) => files.push(path.to_owned()),
             _ => return Ok(None),
         }
     }
@@ -183,12 +199,15 @@ fn crio(root: &Root) -> Look<Said> {
     for path in paths {
         let Some(text) = text(root, &path)? else { continue };
         said.changed = said.changed.max(root.changed(&path));
-        for (section, key, value) in entries(&text) {
-            if section == "crio.runtime" && key == "cgroup_manager" {
-                let value = value.trim_matches(['"', '\'']);
-                said.path.clone_from(&path);
-                said.driver = matches!(value, "systemd" | "cgroupfs").then(|| value.to_owned());
-            }
+        let Some(table) = read(&text) else {
+            // CRI-O does not start with such a file, so it runs with another.
+            said.driver = None;
+            return Ok(said);
+        };
+        if let Some(value) = at(&table, &["crio", "runtime", "cgroup_manager"]) {
+            said.path.clone_from(&path);
+            let known = |value: &&str| matches!(*value, "systemd" | "cgroupfs");
+            said.driver = value.as_str().filter(known).map(str::to_owned);
         }
     }
     Ok(said)
@@ -197,11 +216,9 @@ fn crio(root: &Root) -> Look<Said> {
 /// `native.cgroupdriver` of Docker's `exec-opts`. Its default depends on the version of cgroups.
 fn docker(place: &Place) -> Look<Said> {
     let path = "/etc/docker/daemon.json";
-    let file: Value = match text(&place.root, path)? {
-        Some(text) => serde_json::from_str(&text).unwrap_or_default(),
-        None => Value::Null,
-    };
-    let set = file["exec-opts"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let file: serde_json::Value =
+        text(&place.root, path)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let set = file["exec-opts"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
     let words = place.processes()?.all().iter().filter(|running| running.name() == "dockerd");
     let flags: Vec<&str> = words.flat_map(|running| running.words.iter().map(String::as_str)).collect();
     let drivers: Vec<&str> = set
@@ -211,27 +228,6 @@ fn docker(place: &Place) -> Look<Said> {
     let known = |driver: &&str| matches!(*driver, "systemd" | "cgroupfs");
     let driver = drivers.last().filter(|driver| known(driver)).map(|driver| (*driver).to_owned());
     Ok(Said { path: path.to_owned(), driver, changed: place.root.changed(path) })
-}
-
-/// A section without quotes, a key and its value.
-type Entry = (String, String, String);
-
-/// The plain assignments of a file of TOML.
-fn entries(text: &str) -> Vec<Entry> {
-    let mut section = String::new();
-    let mut found = Vec::new();
-    for line in text.lines() {
-        let line = line.split(" #").next().unwrap_or_default().trim();
-        if line.starts_with('#') {
-            continue;
-        }
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = name.replace(['"', '\'', '[', ']', ' '], "");
-        } else if let Some((key, value)) = line.split_once('=') {
-            found.push((section.clone(), key.trim().to_owned(), value.trim().to_owned()));
-        }
-    }
-    found
 }
 
 #[cfg(test)]
@@ -263,8 +259,16 @@ mod tests {
             ("version = 2\n", Some("cgroupfs")),
             ("imports = [\"/etc/containerd/conf.d/*.toml\"]\n", Some("cgroupfs")),
             ("imports = [\"conf.d/*.toml\"]\n", None),
-            ("plugins = { cri = { SystemdCgroup = true } }\n", None),
-            ("[plugins.x.containerd.runtimes.kata.options]\nSystemdCgroup = true\n", None),
+            (
+                "plugins.cri.containerd = { runtimes = { runc = { options = { SystemdCgroup = true } } } }\n",
+                Some("systemd"),
+            ),
+            ("[plugins.cri.containerd.runtimes.kata.options]\nSystemdCgroup = true\n", Some("cgroupfs")),
+            (
+                "[plugins.cri.containerd]\ndefault_runtime_name = 'kata'\n[plugins.cri.containerd.runtimes.kata.options]\nSystemdCgroup = true\n",
+                Some("systemd"),
+            ),
+            ("version = 2\n[plugins\n", None),
         ] {
             let runtime = look_at("containerd", file, text, "/usr/bin/containerd").expect("it runs");
             assert_eq!(runtime.cgroup_driver.as_deref(), expected, "{text}");
@@ -290,6 +294,14 @@ mod tests {
         assert_eq!(seen().cgroup_driver.as_deref(), Some("systemd"));
         assert_eq!(seen().path, "/etc/containerd/conf.d/20.toml");
         assert!(seen().changed.is_some() && seen().started.is_some());
+        // By its version containerd takes one or the other.
+        tree.write(
+            "/etc/containerd/conf.d/35.toml",
+            "[plugins.'io.containerd.cri.v1.runtime'.containerd]\nx = 1\n",
+        );
+        assert_eq!(seen().cgroup_driver, None);
+        tree.write("/etc/containerd/conf.d/35.toml", "");
+        assert_eq!(seen().cgroup_driver.as_deref(), Some("systemd"));
         tree.write("/etc/containerd/conf.d/40.toml", "imports = ['/elsewhere.toml']\n");
         assert_eq!(seen().cgroup_driver, None, "what is imported in turn is not followed");
     }
