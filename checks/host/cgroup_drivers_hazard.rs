@@ -8,7 +8,7 @@
 //! ## Why it matters
 //!
 //! With `cgroupfs` in the kubelet and `systemd` in the runtime no new pod starts on the machine, metrics-server's neither when
-//! it is moved there. The other way round pods start, but their containers are in no cgroup of their pod: the kubelet
+//! it is moved there. The other way round CRI-O starts none either; with containerd pods start, but their containers are in no cgroup of their pod: the kubelet
 //! enforces nothing, takes pods for gone and starts them anew, or shows no usage of theirs.
 //!
 //! ## How to fix it
@@ -17,7 +17,7 @@
 //!
 //! ## When it is wrong
 //!
-//! As for `cgroup-drivers-differ`. What a runtime with `cgroupfs` does under a kubelet with `systemd` depends on the version
+//! As for `cgroup-drivers-differ`. What containerd with `cgroupfs` does under a kubelet with `systemd` depends on the version
 //! of cgroups; it is documented as unsupported, and not judged further.
 //!
 //! ## References
@@ -60,7 +60,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         );
         let (detail, certain) = match &differ.pending {
             Some(words) => (format!("from the next start on {detail}: {words}"), false),
-            None if differ.stops_pods() => {
+            None if differ.stops_pods(runtime) => {
                 let waits = match place::of(ctx, evidence, host)? {
                     Place::Elsewhere => false,
                     Place::Perhaps => true,

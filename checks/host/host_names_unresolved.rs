@@ -34,7 +34,7 @@ use crate::check::{
     Check, Context, Finding, Hop, Kind, Outcome, Question, Results, Severity, Step, Undecided, fail,
     not_applicable,
 };
-use crate::evidence::{Evidence, Host, Need, Reach, Resolver, Why};
+use crate::evidence::{Evidence, Host, Mode, Need, Reach, Resolver, Why};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP038",
@@ -44,7 +44,14 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: role::MODES,
-    needs: &[Need::Pods, Need::NodeMetrics, Need::HostKubelet, Need::HostControlPlane, Need::HostResolver],
+    needs: &[
+        Need::Pods,
+        Need::Nodes,
+        Need::NodeMetrics,
+        Need::HostKubelet,
+        Need::HostControlPlane,
+        Need::HostResolver,
+    ],
     explains: role::KUBELET_EXPLAINS,
     question: Question::Listed,
     source: include_str!("host_names_unresolved.rs"),
@@ -74,16 +81,17 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                 "the kubelet's kubeconfig has the API server's address, which needs no name server",
             ));
         };
+        let works = || {
+            Ok::<bool, Undecided>(is_ready(ctx, evidence, host)? || place::is_scraped(ctx, evidence, host)?)
+        };
         let reach = match &named.reach {
+            None | Some(Reach::NameNotResolved | Reach::TimedOut) if works()? => return Ok(Outcome::Pass),
             None => {
                 let why = format!(
                     "the name {} is not in /etc/hosts, and programs of the machine were not asked",
                     named.name
                 );
                 return Err(Undecided { need: Need::HostResolver, why: Why::Lacking(why) });
-            }
-            Some(Reach::NameNotResolved | Reach::TimedOut) if place::is_scraped(ctx, evidence, host)? => {
-                return Ok(Outcome::Pass);
             }
             Some(reach @ (Reach::NameNotResolved | Reach::TimedOut)) => reach.words(),
             Some(_) => return Ok(Outcome::Pass),
@@ -95,8 +103,14 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             .cite(&host.resolver, "api_server", format!("{}: {reach}", named.name), "an address")
             .fact("name", named.name.clone())
             .fact("run_on", place::run_on(host));
-        Ok(fail(finding))
+        // The kubelet may know resolvers that this program does not have (nss-resolve, nss-mdns, nss-myhostname).
+        Ok(fail(if evidence.mode == Mode::Installed { finding } else { finding.likely(&[]) }))
     });
+}
+
+/// Whether the machine's Node is Ready: then its kubelet has found the API server.
+fn is_ready(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Result<bool, Undecided> {
+    Ok(place::node(place::nodes(ctx, evidence)?, host).is_some_and(|node| node.ready))
 }
 
 /// The image that a pod of metrics-server on this machine waits for.
@@ -106,8 +120,10 @@ fn waits_for(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Result<Opti
     }
     let here = |node: &String| Some(node) == host.node.as_ref();
     let pods = ctx.need(&evidence.backend.pods)?.iter().filter(|pod| pod.node.as_ref().is_some_and(here));
-    let mut waiting =
-        pods.filter(|pod| matches!(pod.waiting.as_deref(), Some("ErrImagePull" | "ImagePullBackOff")));
+    let is_lookup = |words: &String| words.is_empty() || words.contains("lookup ");
+    let mut waiting = pods
+        .filter(|pod| matches!(pod.waiting.as_deref(), Some("ErrImagePull" | "ImagePullBackOff")))
+        .filter(|pod| pod.waiting_message.as_ref().is_none_or(is_lookup));
     Ok(waiting.next().map(|pod| pod.image.clone()))
 }
 

@@ -163,6 +163,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let nodes = place::nodes(ctx, evidence)?;
         let (to, port) = target(ctx, host, nodes)?;
         let mut open = None;
+        let mut stopped: Option<Finding> = None;
+        let mut ranges: Vec<String> = Vec::new();
         for source in sources(ctx, evidence, host, nodes)? {
             match fare(filters, &source, to, port) {
                 Fare::Passes => {}
@@ -172,20 +174,33 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                 Fare::Stopped(by, refused) => {
                     let how = if refused { "are refused" } else { "are dropped" };
                     let detail = format!("packets from {} to port {port} {how} by {by}", source.label);
-                    let ranges: Vec<String> =
-                        source.ranges.iter().flatten().map(ToString::to_string).collect();
-                    let finding = Finding::new(subject, detail)
-                        .cite(&host.filters, "input", by.to_string(), "a rule before it that accepts them")
-                        .fact("run_on", place::run_on(host))
-                        .fact("whose", by.whose.to_string())
-                        .fact("backend", by.backend.to_string())
-                        .fact("table", by.table.clone())
-                        .fact("chain", by.chain.clone())
-                        .fact("port", port.to_string())
-                        .fact("ranges", ranges.join(" "));
-                    return Ok(fail(finding));
+                    let own = source.ranges.iter().flatten().filter(|range| range.family() == to.family());
+                    for range in own.map(ToString::to_string) {
+                        if !ranges.contains(&range) {
+                            ranges.push(range);
+                        }
+                    }
+                    // One rule accepts all of them; what stops the first is told.
+                    stopped.get_or_insert_with(|| {
+                        Finding::new(subject.clone(), detail)
+                            .cite(
+                                &host.filters,
+                                "input",
+                                by.to_string(),
+                                "a rule before it that accepts them",
+                            )
+                            .fact("run_on", place::run_on(host))
+                            .fact("whose", by.whose.to_string())
+                            .fact("backend", by.backend.to_string())
+                            .fact("table", by.table.clone())
+                            .fact("chain", by.chain.clone())
+                            .fact("port", port.to_string())
+                    });
                 }
             }
+        }
+        if let Some(finding) = stopped {
+            return Ok(fail(finding.fact("ranges", ranges.join(" "))));
         }
         match open {
             Some(why) => Err(Undecided { need: Need::HostFilters, why: Why::Unreadable(why) }),

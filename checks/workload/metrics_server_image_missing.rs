@@ -29,6 +29,7 @@
 
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Subject, fail,
+    not_applicable,
 };
 use crate::evidence::{Evidence, Mode, Need, Workload};
 use crate::support;
@@ -76,6 +77,11 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let Some(reason) = waiting else { return Ok(Outcome::Pass) };
         if support::serves(ctx, evidence)? {
             return Ok(Outcome::Pass);
+        }
+        if ctx.need(pods)?.iter().any(|other| other.started.is_some()) {
+            return Ok(not_applicable(
+                "another pod of metrics-server runs, and the pipeline rests on that one",
+            ));
         }
         let message = pod.waiting_message.as_deref().unwrap_or_default();
         let trouble = Trouble::of(reason, message);

@@ -27,6 +27,7 @@
 
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Undecided, fail,
+    not_applicable,
 };
 use crate::evidence::{Evidence, Mode, Need, Why, Workload};
 use crate::support;
@@ -62,6 +63,11 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let Some(why) = pod.unschedulable.as_deref() else { return Ok(Outcome::Pass) };
         if support::serves(ctx, evidence)? {
             return Ok(Outcome::Pass);
+        }
+        if ctx.need(pods)?.iter().any(|other| other.node.is_some()) {
+            return Ok(not_applicable(
+                "another pod of metrics-server has a node, and the pipeline rests on that one",
+            ));
         }
         let age = support::age_s(evidence, pod.created);
         if age < YOUNG_S {

@@ -67,6 +67,9 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         if support::serves(ctx, evidence)? {
             return Ok(Outcome::Pass);
         }
+        if !ctx.need(&evidence.backend.pods)?.is_empty() {
+            return Ok(not_applicable("it has a pod, and the pipeline rests on that one"));
+        }
         let subject = Subject::namespaced(&workload.kind, &workload.namespace, &workload.name);
         let finding = Finding::new(subject, failure).fact("failure", failure).cite(
             &evidence.backend.workload,

@@ -335,10 +335,16 @@ async fn clean_up(args: &ProbeArgs, global: &Global, ui: Ui) -> Result<Exit, Fai
         Failure::new(kind, "what earlier runs have left cannot be listed").context(trouble.to_string())
     })?;
     tell_leftovers(&found, ui);
-    if found == Leftovers::default() {
-        ui.note("Nothing was left.");
+    match &found.unseen {
+        Some(words) => ui.note(words),
+        None if found == Leftovers::default() => ui.note("Nothing was left."),
+        None => {}
     }
-    Ok(if found.failed.is_empty() { Exit::Clean } else { Exit::Findings })
+    Ok(match (&found.failed[..], &found.unseen) {
+        ([], None) => Exit::Clean,
+        ([], Some(_)) => Exit::Undecided,
+        _ => Exit::Findings,
+    })
 }
 
 fn tell_leftovers(found: &Leftovers, ui: Ui) {

@@ -325,6 +325,42 @@ fn all_bad_nodes_together_explain_an_unavailable_api() {
     assert!(explained.contains(&"metrics-api-unanswered"), "{explained:?}");
 }
 
+/// A second pod beside one that runs: what keeps it away is not why the first does not serve.
+#[test]
+fn a_pod_that_is_one_too_many_is_no_cause() {
+    type Edit = fn(&mut checks::evidence::Pod);
+    let edits: [(&str, Edit); 2] = [
+        ("no node takes it", |pod| {
+            pod.node = None;
+            pod.unschedulable = Some("0/2 nodes are available: 2 Insufficient cpu.".to_owned());
+        }),
+        ("its image is not there", |pod| {
+            pod.waiting = Some("ImagePullBackOff".to_owned());
+            pod.waiting_message = Some("not found".to_owned());
+        }),
+    ];
+    let roots = |evidence: &Evidence| -> Vec<&str> {
+        diagnose(CHECKS, evidence, Policy::default())
+            .root_causes
+            .iter()
+            .map(|cause| cause.check.0.name)
+            .collect()
+    };
+    for (what, edit) in edits {
+        let mut evidence = long_after("self-signed-all.nodes");
+        let Look::Seen(pods) = &mut evidence.backend.pods.look else { panic!("no pods") };
+        let mut second = pods[0].clone();
+        (second.name, second.started, second.ready) = ("metrics-server-second".to_owned(), None, false);
+        edit(&mut second);
+        pods.push(second);
+        assert_eq!(roots(&evidence), ["kubelet-cert-self-signed"], "{what}");
+    }
+    let mut evidence = long_after("self-signed-all.nodes");
+    let Look::Seen(Some(workload)) = &mut evidence.backend.workload.look else { panic!("no workload") };
+    workload.replica_failure = Some("pods \"x\" is forbidden: exceeded quota: small".to_owned());
+    assert_eq!(roots(&evidence), ["kubelet-cert-self-signed"], "a quota refuses it");
+}
+
 #[test]
 fn a_check_that_panics_costs_its_own_result_only() {
     let evidence = &case("self-signed-all.nodes").evidence;

@@ -156,6 +156,10 @@ impl<E: Errand> Work<'_, E> {
         let Some(manifest) = self.errand.own_namespace() else { return Ok(()) };
         self.state.begun.store(true, Ordering::Relaxed);
         let made = self.writer.create_namespace(&manifest).await;
+        if matches!(made, Err(Trouble::Refused(..))) {
+            // Nothing was made, so there is nothing to remove.
+            self.state.begun.store(false, Ordering::Relaxed);
+        }
         made.map_err(|trouble| self.failed("the namespace", &trouble))
     }
 

@@ -152,6 +152,9 @@ fn is_only_undiscovered(namespace: &Value) -> bool {
         && is("NamespaceDeletionContentFailure", "False")
         && is("NamespaceContentRemaining", "False")
         && is("NamespaceFinalizersRemaining", "False")
+        // Others that hold it have work of their own to do first.
+        && namespace["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty)
+        && namespace["spec"]["finalizers"] == serde_json::json!(["kubernetes"])
 }
 
 /// What the controller says that stands in the way.
@@ -175,6 +178,8 @@ pub struct Leftovers {
     pub kept: Vec<String>,
     /// What could not be removed, and why.
     pub failed: Vec<String>,
+    /// Where nobody looked, and why.
+    pub unseen: Option<String>,
 }
 
 /// Finds the namespaces and pods of earlier runs and removes those of dead ones, or all of them. Where the cluster as a
@@ -189,8 +194,15 @@ pub async fn leftovers(
     all: bool,
 ) -> Result<Leftovers, Trouble> {
     let mut found = Leftovers::default();
-    // Whoever may not list namespaces makes none.
-    let namespaces = writer.namespaces(None).await.unwrap_or_default();
+    let namespaces = match writer.namespaces(None).await {
+        Ok(namespaces) => namespaces,
+        Err(trouble @ Trouble::Refused(..)) => {
+            let words = format!("namespaces of `probe --host` were not looked for: {trouble}");
+            found.unseen = Some(words);
+            Vec::new()
+        }
+        Err(lost) => return Err(lost),
+    };
     let own = namespaces.iter().filter(|namespace| namespace["metadata"]["labels"][MARK].is_string());
     let own = own.filter_map(|namespace| Some((namespace, namespace["metadata"]["name"].as_str()?)));
     let own: Vec<(&Value, &str)> = own.filter(|(_, name)| is_namespace(name)).collect();
@@ -278,7 +290,7 @@ mod tests {
                 let flip = |status: &str| if status == "True" { "False" } else { "True" };
                 json!({"type": kind, "status": if kind == changed { flip(status) } else { status }})
             };
-            json!({"status": {"phase": phase, "conditions": [
+            json!({"spec": {"finalizers": ["kubernetes"]}, "status": {"phase": phase, "conditions": [
                 condition("NamespaceDeletionDiscoveryFailure", "True"),
                 condition("NamespaceDeletionGroupVersionParsingFailure", "False"),
                 condition("NamespaceDeletionContentFailure", "False"),
@@ -298,5 +310,12 @@ mod tests {
             assert!(!is_only_undiscovered(&namespace(kind, "Terminating")), "{kind}");
         }
         assert!(!is_only_undiscovered(&json!({"status": {"phase": "Terminating"}})));
+        // Somebody else has work to do in it first.
+        let mut held = namespace("", "Terminating");
+        held["metadata"]["finalizers"] = json!(["controller.cattle.io/namespace-auth"]);
+        assert!(!is_only_undiscovered(&held));
+        let mut held = namespace("", "Terminating");
+        held["spec"]["finalizers"] = json!(["kubernetes", "example.com/x"]);
+        assert!(!is_only_undiscovered(&held));
     }
 }

@@ -84,7 +84,8 @@ async fn told(place: &Place, daemons: &[String]) -> Option<(bool, &'static str)>
     // It reads adjtimex(2); the kernel's own call takes unsafe code.
     match ask("timedatectl", &["show", "--property=NTPSynchronized", "--value"]).await?.trim() {
         "yes" => Some((true, "timedatectl")),
-        "no" => Some((false, "timedatectl")),
+        // Other daemons may discipline the clock and never set the kernel's mark (ntpd with `-x`, or `disable kernel`).
+        "no" if daemons.iter().all(|name| name == "systemd-timesyncd") => Some((false, "timedatectl")),
         _ => None,
     }
 }

@@ -36,7 +36,14 @@ pub(super) fn flags(place: &Place) -> Look<Option<(Flags, &'static str)>> {
 /// The configuration file that the kubelet was told to read.
 pub(super) fn file(place: &Place) -> Look<Option<KubeletFile>> {
     let Some((flags, named_by)) = flags(place)? else { return Ok(None) };
-    let Some(path) = flags.get("config") else { return Ok(None) };
+    let Some(path) = flags.get("config") else {
+        return match flags.get("config-dir") {
+            Some(folder) => {
+                Err(Unseen::other(format!("the kubelet reads {folder} and no file, which is not known here")))
+            }
+            None => Ok(None),
+        };
+    };
     if !path.starts_with('/') {
         let words =
             format!("the kubelet's --config={path} is read from where it was started, which is not known");
@@ -56,6 +63,15 @@ pub(super) fn file(place: &Place) -> Look<Option<KubeletFile>> {
         cluster_dns: Vec::new(),
         decoy: None,
     };
+    // A file that was removed changes its folder.
+    if let Some(folder) = flags.get("config-dir").filter(|path| path.starts_with('/')) {
+        let names = place.root.names(folder).unwrap_or_default();
+        let drop_ins =
+            names.iter().filter(|name| is_conf(name)).take(DROP_INS).map(|name| format!("{folder}/{name}"));
+        for path in drop_ins.chain([folder.clone()]) {
+            file.changed = file.changed.max(place.root.changed(&path));
+        }
+    }
     let settings = match place.root.text(path) {
         Ok(text) => read(&text).and_then(|whole| merged(place, whole, &flags)),
         Err(Unread::Absent) => {

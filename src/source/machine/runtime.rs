@@ -23,13 +23,18 @@ pub(super) async fn look(place: &Arc<Place>) -> Look<Option<Runtime>> {
     Ok(Some(runtime))
 }
 
-/// The version that a program of the machine prints, without a leading `v`.
+/// The version that a program of the machine prints, without a leading `v`: the one that runs, of which there may be
+/// others on the machine, or the one in the usual places where it was started by its name or does not run.
 async fn version(place: &Place, program: &str) -> Option<String> {
     let by_hand = || {
         let path = format!("/usr/local/bin/{program}");
         place.root.exists(&path).unwrap_or_default().then_some(path)
     };
-    let path = run::find(place, program).or_else(by_hand)?;
+    let running = place.processes().ok()?.own(program).ok()?;
+    let path = match running.and_then(|running| running.words.first()).filter(|word| word.contains('/')) {
+        Some(path) => path.starts_with('/').then(|| path.clone())?,
+        None => run::find(place, program).or_else(by_hand)?,
+    };
     let printed = run::output(place, &path, &["--version"]).await.ok()?;
     number(printed.text.lines().next()?)
 }

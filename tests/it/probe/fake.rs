@@ -132,8 +132,9 @@ impl Fake {
     }
 
     /// Puts a namespace there.
-    pub(super) fn put_namespace(&self, namespace: Value) {
+    pub(super) fn put_namespace(&self, mut namespace: Value) {
         let name = namespace["metadata"]["name"].as_str().expect("a name").to_owned();
+        namespace["spec"] = json!({"finalizers": ["kubernetes"]});
         self.state().namespaces.insert(name, namespace);
     }
 
@@ -322,6 +323,7 @@ fn namespaces(state: &mut State, method: &str, path: &str, mut body: Value) -> (
             let name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             body["metadata"]["resourceVersion"] = json!("7");
             body["status"] = json!({"phase": "Active"});
+            body["spec"] = json!({"finalizers": ["kubernetes"]});
             state.namespaces.insert(name, body.clone());
             (201, body)
         }
