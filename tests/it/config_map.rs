@@ -1,11 +1,11 @@
 //! `check --config-map` against an API server that has a place for the report, has none, or gives none away.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
+use crate::http;
 use crate::program::{Scratch, code, command, stderr};
 
 const ALL: &str = "/api/v1/namespaces/ops/configmaps";
@@ -15,55 +15,35 @@ const ONE: &str = "/api/v1/namespaces/ops/configmaps/report";
 type Asked = Arc<Mutex<Vec<(String, String, Value)>>>;
 
 /// Answers what is asked about ConfigMaps with these statuses and bodies, one after the other; its version; and 404.
-fn server(answers: &[(u16, Value)]) -> (u16, Asked) {
+fn server(answers: &[(u64, Value)]) -> (u16, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let asked = Asked::default();
     let (shared, answers) = (Arc::clone(&asked), answers.to_vec());
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            serve(stream, &shared, &answers);
+            serve(&stream, &shared, &answers);
         }
     });
     (port, asked)
 }
 
-fn serve(mut stream: TcpStream, asked: &Asked, answers: &[(u16, Value)]) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let mut words = line.split_whitespace();
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        let Some((name, value)) = header.split_once(':') else { break };
-        if name.eq_ignore_ascii_case("content-length") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
+fn serve(stream: &TcpStream, asked: &Asked, answers: &[(u64, Value)]) -> Option<()> {
+    let (method, path, body) = http::read(stream)?;
     let (status, answer) = if path.starts_with(ALL) {
         let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.push((method, path, serde_json::from_slice(&body).unwrap_or_default()));
+        asked.push((method, path, body));
         answers.get(asked.len() - 1).cloned()?
     } else if path == "/version" {
         (200, json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}))
     } else {
         (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}))
     };
-    let text = answer.to_string();
-    let head = format!(
-        "HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        text.len()
-    );
-    stream.write_all((head + &text).as_bytes()).ok()
+    http::answer(stream, status, &answer)
 }
 
 /// Runs `check` and gives its exit code, the document, standard error and what was asked.
-fn check(answers: &[(u16, Value)]) -> (i32, Value, String, Vec<(String, String, Value)>) {
+fn check(answers: &[(u64, Value)]) -> (i32, Value, String, Vec<(String, String, Value)>) {
     let (port, asked) = server(answers);
     let scratch = Scratch::new();
     let kubeconfig = format!(
@@ -92,7 +72,7 @@ fn methods(asked: &[(String, String, Value)]) -> Vec<(&str, &str)> {
     asked.iter().map(|(method, path, _)| (method.as_str(), path.as_str())).collect()
 }
 
-fn refusal(status: u16, message: &str) -> (u16, Value) {
+fn refusal(status: u64, message: &str) -> (u64, Value) {
     (status, json!({"kind": "Status", "status": "Failure", "message": message, "code": status}))
 }
 

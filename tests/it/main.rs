@@ -11,6 +11,7 @@ mod gate_replay;
 mod generated;
 mod hostile;
 mod hosts;
+mod http;
 mod in_cluster;
 #[cfg(unix)]
 mod probe;

@@ -2,13 +2,13 @@
 //! request.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use crate::http;
 use crate::tree::root;
 
 /// When it strikes: before a request is carried out, or between that and the answer.
@@ -48,6 +48,8 @@ struct State {
     namespaces: BTreeMap<String, Value>,
     /// No namespace goes, because an API does not answer.
     holds_namespaces: bool,
+    /// Whether namespaces may not be listed, made or removed.
+    refuses_namespaces: bool,
     /// So many pods are refused because a new namespace has no ServiceAccount yet.
     without_account: usize,
     /// The requests that only `probe` makes, in their order.
@@ -74,7 +76,7 @@ impl Fake {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (state, answers, fate) = (Arc::clone(&shared), Arc::clone(&answers), fate.clone());
-                std::thread::spawn(move || serve(stream, &state, &answers, &fate));
+                std::thread::spawn(move || serve(&stream, &state, &answers, &fate));
             }
         });
         Self { port, state }
@@ -125,6 +127,11 @@ impl Fake {
         self.state().without_account = count;
     }
 
+    /// Lets nobody list, make or remove a namespace.
+    pub(super) fn refuse_namespaces(&self) {
+        self.state().refuses_namespaces = true;
+    }
+
     /// Puts a pod there.
     pub(super) fn put(&self, pod: Value) {
         let key = key(&pod);
@@ -170,33 +177,12 @@ fn answers(recording: &str) -> BTreeMap<String, (u64, Value)> {
 }
 
 fn serve(
-    mut stream: TcpStream,
+    stream: &TcpStream,
     state: &Mutex<State>,
     answers: &BTreeMap<String, (u64, Value)>,
     fate: &Fate,
 ) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let mut words = line.split_whitespace();
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut length = 0;
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        if header.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = header.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-
+    let (method, path, body) = http::read(stream)?;
     let own = path.contains("metrics-preflight%2Fprobe")
         || method == "DELETE"
         || (method == "POST" && (path.ends_with("/pods") || path == NAMESPACES))
@@ -242,12 +228,7 @@ fn serve(
     if is_silent {
         return None;
     }
-    let text = answer.to_string();
-    let head = format!(
-        "HTTP/1.1 {status} OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        text.len()
-    );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(text.as_bytes())).ok()
+    http::answer(stream, status, &answer)
 }
 
 /// A pod out of the list in which it was recorded.
@@ -316,6 +297,9 @@ fn marked<'o>(path: &str, objects: impl Iterator<Item = &'o Value>) -> (u64, Val
 }
 
 fn namespaces(state: &mut State, method: &str, path: &str, mut body: Value) -> (u64, Value) {
+    if state.refuses_namespaces {
+        return (403, json!({"kind": "Status", "message": "namespaces is forbidden"}));
+    }
     let name = path.strip_prefix(NAMESPACES).unwrap_or_default().trim_start_matches('/');
     let name = name.trim_end_matches("/finalize").to_owned();
     match method {

@@ -294,3 +294,22 @@ fn only_dead_namespaces_of_probes_are_removed_unless_it_is_asked_for() {
     assert_eq!(code(&world.run(&["--clean-up"])), 0);
     assert_eq!(world.fake.namespaces(), ["kube-system"]);
 }
+
+/// Where namespaces are refused nothing was made of `--host`, and nobody says that nothing is left.
+#[test]
+fn who_may_not_make_a_namespace_is_told_so_at_once() {
+    let world = World::new(good());
+    world.fake.refuse_namespaces();
+    let said = stderr(&world.run(&["--host"]));
+    assert!(said.contains("namespaces is forbidden"), "{said}");
+    assert!(!said.contains("could not be removed"), "{said}");
+    // It looks for leftovers, tries to make one, and asks for none to go.
+    let methods = world.fake.seen();
+    assert_eq!(methods.iter().filter(|method| *method == "DELETE").count(), 2, "two pods: {methods:?}");
+    assert_eq!(world.left(), Vec::<String>::new());
+
+    let cleaned = world.run(&["--clean-up"]);
+    assert_eq!(code(&cleaned), 3, "{}", stderr(&cleaned));
+    assert!(stderr(&cleaned).contains("namespaces of `probe --host` were not looked for"));
+    assert!(!stderr(&cleaned).contains("Nothing was left"));
+}
