@@ -101,7 +101,9 @@ impl Judgement {
                 return Err(Failure::new(Kind::Usage, failure)
                     .hint("Name a file, or use `metrics-preflight capture -o -`."));
             }
-            for read in read.iter().filter_map(|(_, read)| *read) {
+            // With --replay there is no recording to write, which is said elsewhere.
+            let written = read.iter().filter(|(name, _)| *name != "--replay");
+            for read in written.filter_map(|(_, read)| *read) {
                 if self.record.as_ref().is_some_and(|record| files::are_same(record, read)) {
                     let text = format!("--record would overwrite {}, which is read", read.display());
                     return Err(Failure::new(Kind::Usage, text).hint("Name another file for the recording."));
