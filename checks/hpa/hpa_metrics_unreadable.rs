@@ -308,7 +308,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::evidence::{Condition, HpaTarget, MetricAnswer, Obs};
+    use crate::evidence::{Condition, HpaStatus, HpaTarget, MetricAnswer, Obs};
     use crate::plan::testing::{cpu, forbidden, hpa, online, seen};
 
     /// An autoscaler of the cluster with two metrics, of which the controller has read the first.
@@ -327,6 +327,7 @@ mod tests {
             metrics: Vec::new(),
             spec: plan.spec.clone(),
             filled: vec![true, false],
+            status: HpaStatus::default(),
             conditions: vec![Condition {
                 kind: "ScalingActive".to_owned(),
                 status: "True".to_owned(),

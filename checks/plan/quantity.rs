@@ -36,6 +36,14 @@ impl Quantity {
         self.0 == 0
     }
 
+    /// In thousandths, rounded away from zero as `MilliValue` of Kubernetes does; nothing where 64 bits do not hold it.
+    #[must_use]
+    pub fn milli(self) -> Option<i64> {
+        const MICRO: i128 = 1_000_000;
+        let rest = (self.0 % MICRO).signum();
+        i64::try_from(self.0 / MICRO + rest).ok()
+    }
+
     /// The sum; nothing where it is larger than can be counted.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
@@ -206,6 +214,24 @@ mod tests {
         }
         let three = Quantity::read("500m").and_then(|half| half.times(6)).expect("a product");
         assert_eq!(three.to_string(), "3");
+    }
+
+    #[test]
+    fn thousandths_are_those_that_the_controller_counts_in() {
+        let milli = |text: &str| Quantity::read(text).and_then(Quantity::milli);
+        for (text, expected) in [
+            ("500m", Some(500)),
+            ("500", Some(500_000)),
+            ("100u", Some(1)),
+            ("-100u", Some(-1)),
+            ("1500u", Some(2)),
+            ("0", Some(0)),
+            ("9223372036854775807m", Some(i64::MAX)),
+            ("9223372036854775808m", None),
+            ("16Ei", None),
+        ] {
+            assert_eq!(milli(text), expected, "{text}");
+        }
     }
 
     proptest! {

@@ -1,7 +1,9 @@
 //! The HorizontalPodAutoscalers, the scales of their targets, and the pods behind those.
 
-use checks::evidence::{Condition, Hpa, HpaPod, HpaTarget, Look, MetricSource, MetricSpec, Need, Obs, Why};
-use checks::plan::HpaSpec;
+use checks::evidence::{
+    Condition, Hpa, HpaPod, HpaStatus, HpaTarget, Look, MetricSource, MetricSpec, MetricValue, Need, Obs, Why,
+};
+use checks::plan::{HpaSpec, MetricRef};
 use serde_json::Value;
 
 use super::ask::{Asker, why};
@@ -107,10 +109,34 @@ fn read_hpa(item: &Value) -> Option<Hpa> {
         filled: json::items(&item["status"]["currentMetrics"])
             .map(|entry| entry["type"].as_str().is_some_and(|kind| !kind.is_empty()))
             .collect(),
+        status: read_status(&item["status"]),
         conditions,
         scale: Obs::unseen(Need::HpaTarget, [], unseen.clone()),
         pods: Obs::unseen(Need::HpaPods, [], unseen),
     })
+}
+
+fn read_status(status: &Value) -> HpaStatus {
+    let entries = json::items(&status["currentMetrics"]).enumerate();
+    let values = entries.filter_map(|(index, entry)| {
+        // Where the controller could not read a metric, it leaves an entry without a type.
+        let source = MetricRef::read(entry);
+        let kind = source.field()?;
+        let current = &entry[kind]["current"];
+        let text = |field: &str| current[field].as_str().map(str::to_owned);
+        Some(MetricValue {
+            index,
+            source,
+            average_utilization: current["averageUtilization"].as_i64(),
+            average_value: text("averageValue"),
+            value: text("value"),
+        })
+    });
+    HpaStatus {
+        replicas: json::number(&status["currentReplicas"]),
+        desired: json::number(&status["desiredReplicas"]),
+        values: values.collect(),
+    }
 }
 
 fn read_metric(metric: &Value) -> Option<MetricSpec> {
