@@ -35,7 +35,9 @@ pub use host::{
     HostIdentity, HostProxy, KubeletFile, Listener, NameServer, Named, Process, Reach, Resolver, Route,
     Runtime, ServiceRules, Setting, Unit,
 };
-pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer, PodTemplate};
+pub use hpa::{
+    Hpa, HpaPod, HpaStatus, HpaTarget, MetricSource, MetricSpec, MetricValue, PodContainer, PodTemplate,
+};
 pub use log::{DialFailure, FrontProxyFailure, LogSignal, ScrapeFailure, Signature, read_log};
 pub use manifest::{Document, Manifests, Odd, Place, Problem, ProblemKind};
 pub use metrics::{Answer, Metrics, NodeMetric};

@@ -31,7 +31,7 @@ use crate::check::{
     no_remedies, not_applicable,
 };
 use crate::diagnosis::fresh_s;
-use crate::evidence::{Evidence, Hpa, HpaEvent, Look, Mode, Need, NodeMetric, Why};
+use crate::evidence::{Evidence, Hpa, HpaEvent, Look, MetricValue, Mode, Need, NodeMetric, Why};
 use crate::hpa::{self, gate};
 use crate::plan::{MetricSpec, YOUNG_S as YOUNG_POD_S};
 use crate::support;
@@ -283,6 +283,12 @@ fn judged(
     if unable.is_none() && live.filled.get(index) == Some(&true) {
         return Ok(Outcome::Pass);
     }
+    let is_asked_for = |value: &MetricValue| live.spec.metrics.iter().any(|it| it.source == value.source);
+    let failing = condition("ScalingActive").is_some_and(|active| active.status == "False");
+    if unable.is_none() && !failing && !live.status.values.iter().all(is_asked_for) {
+        let why = "what the controller said last is of an earlier specification".to_owned();
+        return Err(Undecided { need: Need::Hpas, why: Why::TooEarly(why) });
+    }
     let pods = metric.plan.pods.peek().map(Vec::as_slice).unwrap_or_default();
     let young = |age: i64| age < YOUNG_S;
     if young(support::age_s(evidence, live.created))
@@ -321,7 +327,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::evidence::{Condition, HpaTarget, MetricAnswer, Obs};
+    use crate::evidence::{Condition, HpaStatus, HpaTarget, MetricAnswer, Obs};
     use crate::plan::testing::{cpu, forbidden, hpa, online, seen, words};
 
     /// An autoscaler of the cluster with two metrics, of which the controller has read the first.
@@ -340,6 +346,7 @@ mod tests {
             metrics: Vec::new(),
             spec: plan.spec.clone(),
             filled: vec![true, false],
+            status: HpaStatus::default(),
             conditions: vec![Condition {
                 kind: "ScalingActive".to_owned(),
                 status: "True".to_owned(),
@@ -426,6 +433,32 @@ mod tests {
         let words =
             "the HPA controller has not looked at it; its last event about it: FailedGetScale: no scale";
         assert_eq!(said(&whole), [words, words]);
+    }
+
+    /// As after `kubectl apply` until the controller looks again, or for good where it does not run.
+    #[test]
+    fn values_of_an_earlier_specification_promise_nothing() {
+        let mut changed = evidence(seen(Need::Events, Vec::new()));
+        let plan = &mut changed.gate.plans[0];
+        let live = plan.live.as_mut().expect("it is there");
+        let (index, source) = (0, live.spec.metrics[0].source.clone());
+        live.status.values.push(MetricValue {
+            index,
+            source,
+            average_utilization: Some(40),
+            average_value: Some("4m".to_owned()),
+            value: None,
+        });
+        let memory = crate::plan::MetricRef::Resource { name: "memory".to_owned() };
+        live.spec.metrics[0].source = memory.clone();
+        live.filled = live.spec.metrics.iter().map(|metric| live.status.has(&metric.source)).collect();
+        plan.spec.metrics[0].source = memory;
+        let words = said(&changed);
+        assert!(words.iter().all(|it| it.contains("an earlier specification")), "{words:?}");
+        // What failed with the specification as it is now is no question of time.
+        let live = changed.gate.plans[0].live.as_mut().expect("it is there");
+        "False".clone_into(&mut live.conditions[0].status);
+        assert!(said(&changed).iter().all(|it| it.starts_with("ValidMetricFound")), "{:?}", said(&changed));
     }
 
     #[test]
