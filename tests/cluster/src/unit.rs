@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::layout::{CONTROL_PLANE, HOST_PATH, Layout, ROLE_VARIABLE};
+use crate::layout::{HOST_PATH, Layout, ROLE_VARIABLE};
 use crate::process::kill;
 use crate::unit_file::{Start, UnitFile};
 
@@ -59,8 +59,8 @@ impl Unit {
         Self::new(layout, host, keeper, name, Kind::UnitFile)
     }
 
-    pub(crate) fn static_pod(layout: &Layout, keeper: u32, name: &str) -> Self {
-        Self::new(layout, CONTROL_PLANE, keeper, name, Kind::StaticPod { running: None })
+    pub(crate) fn static_pod(layout: &Layout, host: &str, keeper: u32, name: &str) -> Self {
+        Self::new(layout, host, keeper, name, Kind::StaticPod { running: None })
     }
 
     fn new(layout: &Layout, host: &str, keeper: u32, name: &str, kind: Kind) -> Self {

@@ -68,7 +68,7 @@ fn run_step(cluster: &Cluster, step: &Value) -> Result<()> {
     let hosts: Vec<String> = match place {
         "workstation" => return workstation(cluster, script),
         "every node" => cluster.nodes(),
-        "every control-plane host" => vec!["cp".to_owned()],
+        "every control-plane host" => cluster.control_planes(),
         node => vec![node.strip_prefix("node ").with_context(|| format!("where is {node:?}?"))?.to_owned()],
     };
     for host in hosts {
@@ -76,6 +76,7 @@ fn run_step(cluster: &Cluster, step: &Value) -> Result<()> {
     }
     if place == "every control-plane host" {
         cluster.wait_api(Duration::from_mins(1))?;
+        cluster.wait_apiservers(Duration::from_mins(1))?;
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ fn within(cluster: &Cluster, plan: &Plan, machine: &str) -> Result<PathBuf> {
         std::env::temp_dir().join(format!("{}-{}.{machine}.host.jsonl", cluster.name(), std::process::id()));
     let mut command = Command::new(&plan.program);
     command.args(["host", "--output", "json", "--record"]).arg(&file);
-    if machine == "cp" {
+    if machine.starts_with("cp") {
         let pods = cluster.get(&["pods", "-n", "kube-system", "-l", "k8s-app=metrics-server"])?;
         for pod in pods["items"].as_array().into_iter().flatten() {
             if let Some(address) = pod["status"]["podIP"].as_str() {

@@ -77,7 +77,7 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
         }
         "no-pod-route" => {
             works_on_node1(cluster)?;
-            cluster.forget_routes_to_pods()?;
+            cluster.forget_routes_to_pods("cp")?;
             apiservice_says(cluster, "failing or missing response")
         }
         "kubelet-config-moved" => {
