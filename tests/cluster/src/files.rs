@@ -97,6 +97,7 @@ fn write_any_host(
     let settings: Vec<String> = SYSCTLS.iter().map(|name| format!("{name} = 1\n")).collect();
     root.write("/etc/sysctl.d/k8s.conf", &settings.concat())?;
     root.write("/etc/hosts", &hosts_file(layout)?)?;
+    root.write("/etc/hostname", &format!("{host}\n"))?;
     root.write(&format!("{PKI}/ca.crt"), &ca.pair.cert)?;
 
     let proxy = ca.issue(&Certificate::client("system:kube-proxy"))?;

@@ -43,7 +43,26 @@ impl Cluster {
         if let User::Edit { namespace } = user {
             self.bind_editor(&name, namespace)?;
         }
-        fs::write(&path, kubeconfig::write(CONTROL_PLANE_IP, &ca.pair.cert, &name, &Credential::Embedded(&pair)))?;
+        fs::write(
+            &path,
+            kubeconfig::write(CONTROL_PLANE_IP, &ca.pair.cert, &name, &Credential::Embedded(&pair)),
+        )?;
+        Ok(path)
+    }
+
+    /// The same, through the kube-apiserver of another host.
+    ///
+    /// # Errors
+    /// As [`Cluster::kubeconfig`], and when the host has none.
+    pub fn kubeconfig_through(&self, user: &User, host: &str) -> Result<PathBuf> {
+        let usual = self.kubeconfig(user)?;
+        if host == CONTROL_PLANE {
+            return Ok(usual);
+        }
+        ensure!(self.control_planes().iter().any(|one| one == host), "{host} has no kube-apiserver");
+        let text = fs::read_to_string(&usual)?.replace(CONTROL_PLANE_IP, &self.address(host)?);
+        let path = usual.with_extension(format!("{host}.conf"));
+        fs::write(&path, text)?;
         Ok(path)
     }
 

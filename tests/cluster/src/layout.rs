@@ -22,6 +22,9 @@ pub(crate) const IDENTITY_FILE: &str = "/run/cluster-host.json";
 /// The search path of an operator and of every component on a host.
 pub(crate) const HOST_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// While a host has this file, nobody reads its manifests of static pods; what runs goes on.
+pub(crate) const UNREAD_MANIFESTS: &str = "/run/manifests-unread";
+
 /// Not below `/var`: a host covers that with a layer that lies here, and no layer may lie in what it covers.
 const STATE: &str = "/srv/metrics-preflight/clusters";
 

@@ -27,7 +27,8 @@ const KUBE_PROXY: [&str; 2] = ["kube-proxy", "--config=/var/lib/kube-proxy/confi
 /// etcd for those who need it: other hosts reach it only where others have a kube-apiserver.
 fn etcd(layout: &Layout) -> Vec<String> {
     let own = "http://127.0.0.1:2379".to_owned();
-    let clients = if layout.control_planes > 1 { format!("{own},http://{CONTROL_PLANE_IP}:2379") } else { own };
+    let clients =
+        if layout.control_planes > 1 { format!("{own},http://{CONTROL_PLANE_IP}:2379") } else { own };
     let words = [
         "etcd".to_owned(),
         "--data-dir=/var/lib/etcd/member-data".to_owned(),

@@ -27,7 +27,8 @@ fn two_kube_apiservers_answer_and_one_can_lose_the_pods() -> Result<()> {
     let mut behind: Vec<&str> = Vec::new();
     for slice in slices["items"].as_array().into_iter().flatten() {
         for endpoint in slice["endpoints"].as_array().into_iter().flatten() {
-            behind.extend(endpoint["addresses"].as_array().into_iter().flatten().filter_map(|it| it.as_str()));
+            behind
+                .extend(endpoint["addresses"].as_array().into_iter().flatten().filter_map(|it| it.as_str()));
         }
     }
     behind.sort_unstable();
