@@ -70,7 +70,11 @@ fn run(_: &Evidence, results: &mut Results<'_>) {
         });
         let Some(other) = other else { return Ok(Outcome::Pass) };
         let who = other.process.as_deref().unwrap_or("another program");
-        let at = format!("{}:{port}", other.address);
+        let at = if other.address.contains(':') {
+            format!("[{}]:{port}", other.address)
+        } else {
+            format!("{}:{port}", other.address)
+        };
         let finding = Finding::new(subject, format!("{who} listens at {at}"));
         Ok(fail(finding.cite(&host.listeners, at, who, "kubelet")))
     });

@@ -7,14 +7,15 @@ use anyhow::{Context, Result, bail, ensure};
 use cluster::{Cluster, User, Vantage};
 use serde_json::Value;
 
-use super::{Plan, look};
-use crate::Cure;
+use super::{Plan, by_hand, look};
+use crate::{Cure, Scenario};
 
 /// How long a cure may take to show: kubelets cache denials, CSRs are signed, pods start and scrape twice.
 const HEALED_WITHIN: &str = "4m";
 
 /// Runs the first remedy of the wanted kind of every root cause, then `check --wait`.
-pub(super) fn cure(cluster: &Cluster, plan: &Plan, kind: Cure, document: &Value) -> Result<()> {
+pub(super) fn cure(cluster: &Cluster, plan: &Plan, scenario: &Scenario, document: &Value) -> Result<()> {
+    let kind = scenario.cure;
     let audience = if kind == Cure::Lab { "lab" } else { "production" };
     let mut leaves: Vec<String> = Vec::new();
     let mut done: Vec<&Value> = Vec::new();
@@ -29,6 +30,11 @@ pub(super) fn cure(cluster: &Cluster, plan: &Plan, kind: Cure, document: &Value)
         }
         done.push(&remedy["steps"]);
         for step in remedy["steps"].as_array().into_iter().flatten() {
+            if kind == Cure::ByHand {
+                let command = step["command"].as_str().unwrap_or_default();
+                ensure!(command.is_empty(), "a step of the cure of {name} can be run: {step}");
+                continue;
+            }
             run_step(cluster, step).with_context(|| format!("the cure of {name}"))?;
         }
         leaves.extend(
@@ -39,9 +45,12 @@ pub(super) fn cure(cluster: &Cluster, plan: &Plan, kind: Cure, document: &Value)
                 .filter_map(|name| name.as_str().map(str::to_owned)),
         );
     }
+    if kind == Cure::ByHand {
+        by_hand::follow(cluster, scenario.name)?;
+    }
     let mut command = Command::new(&plan.program);
     command.args(["check", "-o", "json", "--wait", HEALED_WITHIN]);
-    let (code, printed) = look::check(cluster, &mut command, &User::Admin, &Vantage::Nodes)?;
+    let (code, printed) = look::check(cluster, &mut command, &User::Admin, "cp", &Vantage::Nodes)?;
     let healed: Value = serde_json::from_slice(&printed)?;
     let left: Vec<&str> = healed["root_causes"]
         .as_array()
@@ -69,12 +78,17 @@ fn run_step(cluster: &Cluster, step: &Value) -> Result<()> {
         "workstation" => return workstation(cluster, script),
         "every node" => cluster.nodes(),
         "every control-plane host" => cluster.control_planes(),
-        node => vec![node.strip_prefix("node ").with_context(|| format!("where is {node:?}?"))?.to_owned()],
+        one => {
+            let places = ["node ", "host ", "the machine "];
+            let name = places.iter().find_map(|place| one.strip_prefix(place));
+            vec![name.with_context(|| format!("where is {one:?}?"))?.to_owned()]
+        }
     };
-    for host in hosts {
-        cluster.shell(&host, script)?.ok().with_context(|| format!("on {host}:\n{script}"))?;
+    for host in &hosts {
+        cluster.shell(host, script)?.ok().with_context(|| format!("on {host}:\n{script}"))?;
     }
-    if place == "every control-plane host" {
+    if place == "every control-plane host" || cluster.control_planes().iter().any(|host| hosts.contains(host))
+    {
         cluster.wait_api(Duration::from_mins(1))?;
         cluster.wait_apiservers(Duration::from_mins(1))?;
     }
