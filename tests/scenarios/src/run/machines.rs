@@ -131,20 +131,6 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             not_ready(cluster, "node2")?;
             log_has(cluster, "node=\"node2\"")
         }
-        "proxy" => {
-            working(cluster, &MetricsServer::default())?;
-            // As whoever set up the machine had it in his shell: the hosts' network, and not the cluster's own.
-            let proxy = "http://172.30.0.2:3128";
-            let without = "localhost,127.0.0.1,172.30.0.0/24";
-            cluster.apiserver_environment("cp", &[("HTTPS_PROXY", proxy), ("NO_PROXY", without)])?;
-            apiservice_says(cluster, "proxyconnect")
-        }
-        "manifest-unread" => {
-            working(cluster, &MetricsServer::default())?;
-            cluster.leave_manifest_unread("cp", |flags| {
-                set_flag(flags, "--requestheader-allowed-names=front-proxy-client,aggregator");
-            })
-        }
         "kubelet-config-moved" => {
             works_on_node1(cluster)?;
             cluster.move_kubelet_config("node2", "/etc/kubernetes/kubelet.yaml", |config| {
@@ -163,9 +149,30 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             cluster.expire_front_proxy_certificate(Some("/etc/kubernetes/front-proxy"))?;
             apiservice_says(cluster, "bad status from")
         }
-        _ => bail!("nobody knows how to make {name}"),
+        _ => control_plane(cluster, name),
     };
     Some(make())
+}
+
+/// Faults of how kube-apiserver is started.
+fn control_plane(cluster: &Cluster, name: &str) -> Result<()> {
+    match name {
+        "proxy" => {
+            working(cluster, &MetricsServer::default())?;
+            // As whoever set up the machine had it in his shell: the hosts' network, and not the cluster's own.
+            let proxy = "http://172.30.0.2:3128";
+            let without = "localhost,127.0.0.1,172.30.0.0/24";
+            cluster.apiserver_environment("cp", &[("HTTPS_PROXY", proxy), ("NO_PROXY", without)])?;
+            apiservice_says(cluster, "proxyconnect")
+        }
+        "manifest-unread" => {
+            working(cluster, &MetricsServer::default())?;
+            cluster.leave_manifest_unread("cp", |flags| {
+                set_flag(flags, "--requestheader-allowed-names=front-proxy-client,aggregator");
+            })
+        }
+        _ => bail!("nobody knows how to make {name}"),
+    }
 }
 
 pub(super) fn works_on_node1(cluster: &Cluster) -> Result<()> {
