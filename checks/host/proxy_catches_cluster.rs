@@ -162,19 +162,26 @@ fn edit_manifest(ranges: &str) -> String {
     support::on_host(MANIFEST, &script)
 }
 
+/// Whether the kube-apiserver that runs has these ranges.
+fn obeys(ranges: &str) -> String {
+    format!(
+        "tr '\\0' '\\n' < /proc/$(pgrep -o -x kube-apiserver)/environ | grep -i '^no_proxy=' | grep -F '{ranges}'"
+    )
+}
+
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings
         .iter()
         .map(|finding| {
             let ranges = finding.facts.get("ranges").map_or("", String::as_str);
             if finding.facts.contains_key("manifest") {
-                return Step::run(place(finding), edit_manifest(ranges)).verify("kubectl get --raw /readyz");
+                return Step::run(place(finding), edit_manifest(ranges)).verify(obeys(ranges));
             }
             let what = format!(
                 "add {ranges},.svc,.cluster.local to NO_PROXY in the environment of kube-apiserver, in its manifest \
                  (/etc/kubernetes/manifests/kube-apiserver.yaml) or unit, and let it start anew"
             );
-            Step::manual(place(finding), what).verify("kubectl get --raw /readyz")
+            Step::manual(place(finding), what).verify(obeys(ranges))
         })
         .collect();
     role::on_each("Keep the proxy out of the cluster", "kube-apiserver restarts once.", steps)
