@@ -147,6 +147,15 @@ async fn seen(_options: &HostOptions, _settings: &Settings, _ui: Ui) -> Result<S
 async fn seen(options: &HostOptions, settings: &Settings, ui: Ui) -> Result<Seen, Failure> {
     use crate::source::{Machine, MachineOptions};
 
+    let user = rustix::process::geteuid();
+    if options.root != Path::new("/") && !user.is_root() {
+        ui.note(&format!(
+            "This runs as user {}, and most of what is below {} is for root to read. In a debug pod `kubectl debug \
+             --custom=FILE` makes it root, with {{\"securityContext\": {{\"runAsUser\": 0}}}} in the file.",
+            user.as_raw(),
+            options.root.display()
+        ));
+    }
     let rules = options.rules.load_with(&settings.config.rules)?;
     let stop = Interrupt::listen().await;
     let mut dials = options.dials.clone();

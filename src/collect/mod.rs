@@ -109,7 +109,7 @@ async fn pipeline(
     let backend = backend::collect(asker, options.mode, &registration).await;
     let taken_at = source.now();
     let nodes = nodes::collect(asker, options, &backend, &metrics, taken_at).await;
-    let asked_for = policies::collect(asker, &registration, &backend, &nodes, &metrics).await;
+    let asked_for = policies::collect(asker, &registration, &backend, &nodes, &metrics, taken_at).await;
     let cluster = cluster::with_distribution(asker, cluster, &nodes).await;
     Evidence {
         taken_at,

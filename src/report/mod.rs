@@ -185,6 +185,9 @@ fn would_decide(open: &OpenQuestion, report: &Report) -> Option<String> {
         Why::TimedOut(_) | Why::Unreachable(_) if dialled => {
             "Run this from the nodes' network: from a node, or from a host that reaches them.".to_owned()
         }
+        Why::TimedOut(_) | Why::Unreachable(_) if open.missing.need == Need::ApiServers => {
+            "Run this where every kube-apiserver is reached (on a node, or in a pod), or run `host` on each of their machines and join the files (`--with FILE`).".to_owned()
+        }
         Why::TimedOut(_) => "Run this again, with more time for each request (`--timeout 30s`).".to_owned(),
         Why::NotSampled => "Run this again with `--all-nodes`.".to_owned(),
         Why::Masked(by) => format!("Cure {by} first; then this can be seen."),

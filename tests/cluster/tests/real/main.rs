@@ -10,6 +10,7 @@ use cluster::{
 
 mod faults;
 mod inside;
+mod instances;
 mod job;
 mod probe;
 

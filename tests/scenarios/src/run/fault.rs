@@ -76,6 +76,7 @@ pub(super) fn inject(cluster: &Cluster, name: &str) -> Result<()> {
         kubelets,
         network,
         super::policies::policies,
+        super::machines::instances,
         super::machines::machines,
         super::probes::probes,
         identity,
@@ -455,7 +456,7 @@ pub(super) fn settle(cluster: &Cluster, name: &str) -> Result<()> {
 }
 
 /// The age of a time in an object, in seconds.
-fn age_s(time: &serde_json::Value) -> Result<Option<u64>> {
+pub(super) fn age_s(time: &serde_json::Value) -> Result<Option<u64>> {
     let Some(time) = time.as_str() else { return Ok(None) };
     let output = std::process::Command::new("date").args(["-d", time, "+%s"]).output()?;
     let then: u64 = String::from_utf8_lossy(&output.stdout).trim().parse()?;
