@@ -102,4 +102,5 @@ pub static CHECKS: &[Check] = &[
     crate::hpa::hpa_target_type_ignored::CHECK,
     crate::hpa::hpa_metrics_reordered::CHECK,
     crate::hpa::hpa_replicas_jump::CHECK,
+    crate::hpa::hpa_target_refused::CHECK,
 ];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use checks::evidence::{Manifests, Mode};
+use checks::evidence::{Evidence, Manifests, Mode};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -41,6 +41,9 @@ pub(super) struct GateArgs {
     /// Ask no cluster: decide what the manifests alone can prove
     #[arg(long)]
     offline: bool,
+    /// Look at the whole metrics pipeline as `check` does, also where the Metrics API gives what the autoscalers need
+    #[arg(long)]
+    pipeline: bool,
     /// Also ask the API server whether it would take the manifests: a dry run of each, which changes nothing
     #[arg(long)]
     server_dry_run: bool,
@@ -78,7 +81,9 @@ fn minor(text: &str) -> Result<u32, String> {
 }
 
 pub(super) fn run(args: &GateArgs, global: &Global, ui: Ui) -> Exit {
-    args.judgement.run(ui, Mode::Gate, args.replay.as_deref(), |settings| {
+    let mut inputs = vec![("--replay", args.replay.as_deref())];
+    inputs.extend(args.filename.iter().map(|file| ("-f", Some(file.as_path()))));
+    args.judgement.run(ui, Mode::Gate, &inputs, |settings| {
         refuse_contradictions(args, global)?;
         let manifests = manifests(args, ui)?;
         let runtime = runtime()?;
@@ -100,12 +105,30 @@ pub(super) fn run(args: &GateArgs, global: &Global, ui: Ui) -> Exit {
                 "there is no HorizontalPodAutoscaler where you asked for them, so there was none to judge",
             );
         }
-        if args.fail_if_none && seen.evidence.gate.plans.is_empty() {
+        if args.live && args.namespace.is_none() && settings.defaults.namespace.is_none() {
+            narrowed(&seen.evidence, ui);
+        }
+        // Where they could not be listed, nobody knows that there is none: the report says so.
+        if args.fail_if_none && gate.plans.is_empty() && asked {
             return Err(Failure::new(Kind::Input, "there is no HorizontalPodAutoscaler to judge")
                 .hint("Is it the right directory, and was every template rendered?"));
         }
         Ok(seen)
     })
+}
+
+/// Says where the autoscalers of one namespace stand for those of the cluster, which may not be listed.
+fn narrowed(evidence: &Evidence, ui: Ui) {
+    let live = &evidence.gate.live;
+    let from = live.peek().map(|()| &live.from);
+    let mut requests = from.into_iter().flatten().filter_map(|id| evidence.requests.get(*id));
+    if let Some(namespace) =
+        requests.find_map(|it| it.request.split("/namespaces/").nth(1)?.split('/').next())
+    {
+        ui.note(&format!(
+            "the autoscalers of the whole cluster may not be listed: only those of namespace {namespace} were judged"
+        ));
+    }
 }
 
 fn refuse_contradictions(args: &GateArgs, global: &Global) -> Result<(), Failure> {
@@ -134,6 +157,7 @@ fn refuse_contradictions(args: &GateArgs, global: &Global) -> Result<(), Failure
         let others = [
             ("--live", args.live),
             ("--replay", args.replay.is_some()),
+            ("--pipeline", args.pipeline),
             ("--server-dry-run", args.server_dry_run),
         ];
         without("--offline", &others)?;
@@ -188,6 +212,7 @@ async fn seen(
             namespace,
             live: args.live,
             offline: args.offline,
+            pipeline: args.pipeline,
             dry_run: args.server_dry_run,
             target_minor: args.target_version.or(settings.defaults.target_minor),
         }),
