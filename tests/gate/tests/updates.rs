@@ -155,8 +155,8 @@ fn updates() -> Result<Vec<Update>> {
     let paths: Result<Vec<PathBuf>, _> =
         std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect();
     let is_update = |path: &&PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("replicas-") && name.ends_with(".yaml")
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("replicas-") && path.extension().is_some_and(|ending| ending == "yaml")
     };
     let mut updates: Vec<Update> =
         paths?.iter().filter(is_update).map(|path| Update::read(path)).collect::<Result<_>>()?;
