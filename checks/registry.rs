@@ -30,6 +30,8 @@ pub static CHECKS: &[Check] = &[
     crate::host::apiserver_flags_not_running::CHECK,
     crate::kubelet::cluster_dns_silent::CHECK,
     crate::host::cgroup_drivers_hazard::CHECK,
+    crate::host::component_flag_unknown::CHECK,
+    crate::host::component_flag_removed::CHECK,
     crate::registration::metrics_api_not_registered::CHECK,
     crate::registration::apiservice_service_missing::CHECK,
     crate::registration::apiservice_port_mismatch::CHECK,

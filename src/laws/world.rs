@@ -270,6 +270,7 @@ fn options(header: &Header, recording: &Path, name: &str) -> CollectOptions {
         }
     };
     CollectOptions {
+        target_minor: None,
         mode,
         gate: (mode == Mode::Gate).then(gate),
         namespace,
