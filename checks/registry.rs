@@ -44,6 +44,7 @@ pub static CHECKS: &[Check] = &[
     crate::workload::metrics_server_image_missing::CHECK,
     crate::workload::metrics_server_not_scheduled::CHECK,
     crate::workload::metrics_server_pods_refused::CHECK,
+    crate::workload::metrics_server_flag_unknown::CHECK,
     crate::api_access::pod_network_to_api_blocked::CHECK,
     crate::api_access::auth_reader_binding_missing::CHECK,
     crate::api_access::network_policy_blocks_egress::CHECK,

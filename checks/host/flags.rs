@@ -153,10 +153,9 @@ fn out_of_unit(name: &str, files: &BTreeSet<&str>, names: &str) -> String {
         first,
         &format!(
             "for file in {}; do\n  [ -e \"$file.before\" ] || cp -p \"$file\" \"$file.before\"\n  \
-             sed -E -i -e :again -e '/^[[:space:]]*[#;]/!s/{}/\\1\\6/' -e tagain \"$file\"\ndone\nsystemctl daemon-reload\n\
+             sed -E -i -e :again -e '/^[[:space:]]*[#;]/!s/{word}/\\1\\6/' -e tagain \"$file\"\ndone\nsystemctl daemon-reload\n\
              systemctl reset-failed {name} 2>/dev/null || true\nsystemctl restart {name}",
             files.join(" "),
-            word,
         ),
     )
 }
