@@ -461,7 +461,7 @@ pub struct Step {
     pub command: String,
     /// What a person has to do where no command can; empty otherwise.
     pub manual: String,
-    /// A command that shows whether the step worked; empty when the next step shows it.
+    /// A command that succeeds once the step has worked, and fails before; empty when the next step shows it.
     pub verify: String,
 }
 
@@ -476,7 +476,7 @@ impl Step {
         Self { run_on: run_on.into(), command: String::new(), manual: what.into(), verify: String::new() }
     }
 
-    /// How to see that it worked.
+    /// How to see that it worked: a command for `sh` that fails while the fault is there.
     #[must_use]
     pub fn verify(mut self, command: impl Into<String>) -> Self {
         self.verify = command.into();

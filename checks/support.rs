@@ -14,6 +14,15 @@ use crate::evidence::{
 /// The APIService of the Metrics API.
 pub(crate) const APISERVICE: &str = "v1beta1.metrics.k8s.io";
 
+/// Succeeds on a machine whose packet filter, of either kind, knows Services.
+pub(crate) const SERVICES_PROGRAMMED: &str =
+    "iptables-save -t nat | grep -c KUBE-SVC || nft list table ip kube-proxy | grep -c 'goto service-'";
+
+/// Succeeds when the API server takes metrics-server's answers.
+pub(crate) fn apiservice_available() -> String {
+    format!("kubectl wait --for=condition=Available apiservice/{APISERVICE} --timeout=2m")
+}
+
 /// The APIService as a subject.
 pub(crate) fn apiservice() -> Subject {
     Subject::cluster_scoped("APIService", APISERVICE)

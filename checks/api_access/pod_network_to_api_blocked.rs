@@ -185,9 +185,14 @@ fn pod_ranges(nodes: &[Node]) -> Vec<&str> {
 fn remedies(evidence: &Evidence, _: &[&Finding]) -> Vec<Remedy> {
     let nodes = evidence.nodes.peek().map(Vec::as_slice).unwrap_or_default();
     let ranges = pod_ranges(nodes);
-    let mut steps = vec![Step::run("every node", IP_FORWARD).verify("sysctl net.ipv4.ip_forward")];
+    let mut steps =
+        vec![Step::run("every node", IP_FORWARD).verify("sysctl -n net.ipv4.ip_forward | grep -x 1")];
     if (1..=MAX_RANGES).contains(&ranges.len()) {
-        steps.push(Step::run("every node", forward_rules(&ranges)).verify("iptables -S FORWARD"));
+        let forwards = format!(
+            "! iptables -S FORWARD | grep -x -e '-P FORWARD DROP' || iptables -C FORWARD -s {} -j ACCEPT",
+            ranges[0]
+        );
+        steps.push(Step::run("every node", forward_rules(&ranges)).verify(forwards));
     } else {
         steps.push(Step::manual(
             "every node",
@@ -198,7 +203,7 @@ fn remedies(evidence: &Evidence, _: &[&Finding]) -> Vec<Remedy> {
         "every node",
         "if [ \"$(iptables-save -t nat | grep -c KUBE-SVC)\" = 0 ]; then\n  systemctl enable --now kube-proxy || echo 'kube-proxy is no service of this host'\nfi",
     )
-    .verify("iptables-save -t nat | grep -c KUBE-SVC");
+    .verify(support::SERVICES_PROGRAMMED);
     steps.push(proxy);
     if evidence.cluster.distribution == Distribution::Kubeadm {
         steps.push(Step::run(

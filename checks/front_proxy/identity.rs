@@ -68,16 +68,20 @@ fn set_flags(flags: &[(&str, &str)]) -> Step {
         let _ = writeln!(script, "set_flag --{name} {}", support::word(value));
     }
     script.push_str("mv \"$new\" \"$manifest\"\n");
+    let mut runs_with = String::new();
     if let Some((name, value)) = flags.last() {
-        // The kubelet looks at its manifests every 20 s; the next step needs the new kube-apiserver.
         let flag = support::word(&format!("--{name}={value}"));
+        runs_with = format!(
+            "ps -ww -o args= -C kube-apiserver | grep -cF -- {flag} && kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz"
+        );
+        // The kubelet looks at its manifests every 20 s; the next step needs the new kube-apiserver.
         let _ = write!(
             script,
-            "for try in $(seq 60); do\n  ps -ww -o args= -C kube-apiserver | grep -qF -- {flag} && kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz >/dev/null 2>&1 && break\n  sleep 2\ndone"
+            "for try in $(seq 60); do\n  {{ {runs_with}; }} >/dev/null 2>&1 && break\n  sleep 2\ndone"
         );
     }
     let script = support::on_host("/etc/kubernetes/manifests/kube-apiserver.yaml", &script);
-    Step::run("every control-plane host", script).verify("kubectl get --raw /readyz")
+    Step::run("every control-plane host", script).verify(runs_with)
 }
 
 /// Whether kubeadm's files are what the control plane runs with.

@@ -74,7 +74,7 @@ const SCRIPT: &str = "echo br_netfilter > /etc/modules-load.d/kubernetes-bridge.
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings.iter().map(|finding| {
         let run_on = finding.facts.get("run_on").cloned().unwrap_or_default();
-        Step::run(run_on, SCRIPT).verify(format!("sysctl {NAME}"))
+        Step::run(run_on, SCRIPT).verify(format!("sysctl -n {NAME} | grep -x 1"))
     });
     vec![Remedy {
         title: "Let bridged packets pass iptables, now and after each boot".to_owned(),

@@ -172,7 +172,7 @@ pub(super) fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
                     ),
                 ),
             )
-            .verify("systemctl is-active containerd"),
+            .verify(format!("grep 'SystemdCgroup = {to}' {file} && systemctl is-active containerd")),
             "crio" => {
                 let conmon = if driver == "systemd" { "system.slice" } else { "pod" };
                 let path = "/etc/crio/crio.conf.d/99-zz-cgroup-manager.conf";
@@ -183,7 +183,7 @@ pub(super) fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
                          systemctl restart crio\n)"
                     ),
                 )
-                .verify("systemctl is-active crio")
+                .verify(format!("grep '\"{driver}\"' {path} && systemctl is-active crio"))
             }
             name => Step::manual(on, format!("let {name} use the cgroup driver {driver}, and start it anew")),
         }

@@ -79,7 +79,7 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         let fact = |name: &str| finding.facts.get(name).cloned().unwrap_or_default();
         let file = "/etc/sysctl.d/99-zz-conntrack.conf";
         Step::run(fact("run_on"), format!("echo '{MAX} = {}' > {file}\nsysctl -p {file}", fact("max")))
-            .verify(format!("sysctl {COUNT} {MAX}"))
+            .verify(format!("[ \"$(sysctl -n {COUNT})\" -lt \"$(sysctl -n {MAX})\" ]"))
     });
     vec![Remedy {
         title: "Make room for twice as many connections, now and after each boot".to_owned(),

@@ -127,11 +127,11 @@ fn step(finding: &Finding) -> Step {
             run_on,
             format!("firewall-cmd --permanent --zone=trusted --add-source={range}\nfirewall-cmd --reload"),
         )
-        .verify("firewall-cmd --zone=trusted --list-sources");
+        .verify(format!("firewall-cmd --zone=trusted --query-source={range}"));
     }
     if fact("whose") == Owner::Ufw.to_string() {
         return Step::run(run_on, format!("ufw route allow from {range}\nufw route allow to {range}"))
-            .verify("ufw status");
+            .verify(format!("ufw status | grep -F '{range}' | grep -w FWD"));
     }
     match fact("backend") {
         backend if backend == Backend::Nftables.to_string() => {
@@ -139,9 +139,10 @@ fn step(finding: &Finding) -> Step {
             let rules = ["saddr", "daddr"].map(|side| format!("{ip} {side} {range} accept"));
             if let Some(lines) = support::nft_rules(fact("table"), fact("chain"), &rules) {
                 return Step::run(run_on, forwarding_unit(&lines)).verify(format!(
-                    "nft list chain {} {}",
+                    "nft list chain {} {} | grep -F '{}'",
                     fact("table"),
-                    fact("chain")
+                    fact("chain"),
+                    rules[0]
                 ));
             }
             Step::manual(

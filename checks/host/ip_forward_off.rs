@@ -93,7 +93,7 @@ pub(super) fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy
         let name = if fact("setting") == SIX { SIX } else { FOUR };
         steps.push(
             Step::run(fact("run_on"), format!("echo '{name} = 1' > {FILE}\nsysctl -p {FILE}"))
-                .verify(format!("sysctl {name}")),
+                .verify(format!("sysctl -n {name} | grep -x 1")),
         );
     }
     steps.extend(support::restart_metrics_server(evidence));

@@ -139,7 +139,7 @@ fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
                 run_on,
                 "systemctl enable --now kube-proxy 2>/dev/null || echo 'kube-proxy is no service of this machine'",
             )
-            .verify("iptables-save -t nat | grep -c KUBE-SVC || nft list table ip kube-proxy | head -n 1"),
+            .verify(support::SERVICES_PROGRAMMED),
         );
     }
     // kubeadm runs it as a DaemonSet, unless somebody left that phase out.

@@ -124,10 +124,12 @@ fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
                     "mv /var/lib/kubelet/config.yaml /var/lib/kubelet/config.yaml.not-read",
                 ),
             )
-            .verify(format!("ls {path}"))
+            .verify("[ ! -e /var/lib/kubelet/config.yaml ]")
         } else {
             Step::run(on, support::on_host(&path, "systemctl restart kubelet"))
-                .verify("systemctl is-active kubelet")
+                .verify(format!(
+                    "[ \"$(ps -o etimes= -C kubelet | head -n 1)\" -le \"$(($(date +%s) - $(stat -c %Y {path})))\" ]"
+                ))
         })
     });
     role::on_each("Let one file say what the kubelet runs with", "", steps.collect())

@@ -116,6 +116,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             )
             .cite(&host.kubelet, "kubelet", if kubelet.is_some() { "runs" } else { "does not run" }, "runs")
             .fact("run_on", place::run_on(host))
+            .fact("port", port.to_string())
             .fact("runs", if kubelet.is_some() { "yes" } else { "no" });
         // Why a kubelet does not run is asked by checks of its own.
         let others =
@@ -128,7 +129,10 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings.iter().map(|finding| {
         let run_on = finding.facts.get("run_on").cloned().unwrap_or_default();
         if finding.facts.get("runs").is_some_and(|runs| runs == "no") {
-            let verify = "systemctl is-active kubelet.service || journalctl -u kubelet.service -n 20 --no-pager";
+            let port = finding.facts.get("port").map_or("10250", String::as_str);
+            let verify = format!(
+                "timeout 30 sh -c 'until ss -ltn | grep \":{port} \"; do sleep 1; done' || {{ journalctl -u kubelet.service -n 20 --no-pager; false; }}"
+            );
             return Step::run(run_on, "systemctl enable kubelet.service\nsystemctl restart kubelet.service").verify(verify);
         }
         Step::manual(

@@ -216,11 +216,11 @@ fn step(finding: &Finding) -> Step {
     let lines = |one: &dyn Fn(&Addresses) -> String| ranges.iter().map(one).collect::<Vec<_>>().join("\n");
     if fact("whose") == Owner::Firewalld.to_string() {
         let script = format!("firewall-cmd --permanent --add-port={port}/tcp\nfirewall-cmd --reload");
-        return Step::run(run_on, script).verify("firewall-cmd --list-ports");
+        return Step::run(run_on, script).verify(format!("firewall-cmd --query-port={port}/tcp"));
     }
     if fact("whose") == Owner::Ufw.to_string() && !ranges.is_empty() {
         let script = lines(&|range| format!("ufw allow proto tcp from {range} to any port {port}"));
-        return Step::run(run_on, script).verify("ufw status");
+        return Step::run(run_on, script).verify(format!("ufw status | grep -E '^{port}/tcp +ALLOW'"));
     }
     if let Some(rules) = rules(finding, &ranges, &port) {
         let script = support::at_boot(

@@ -96,7 +96,7 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings.iter().map(|finding| {
         let run_on = finding.facts.get("run_on").cloned().unwrap_or_default();
         Step::run(run_on, format!("echo 'net.ipv4.conf.all.rp_filter = 2' > {FILE}\nsysctl -p {FILE}"))
-            .verify("sysctl net.ipv4.conf.all.rp_filter")
+            .verify("sysctl -n net.ipv4.conf.all.rp_filter | grep -x 2")
     });
     vec![Remedy {
         title: "Let packets come by any way that leads to their sender".to_owned(),

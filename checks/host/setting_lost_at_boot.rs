@@ -159,7 +159,7 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         if let Some(file) = fact("file") {
             let file = support::word(&file);
             let script = format!("sed -i 's/^\\([[:space:]]*-\\{{0,1\\}}net[./]ipv4[./]ip_forward[[:space:]]*=[[:space:]]*\\)0/\\11/' {file}");
-            return Step::run(run_on, support::on_host(&file, &script)).verify(format!("grep ip_forward {file}"));
+            return Step::run(run_on, support::on_host(&file, &script)).verify(format!("grep 'ip_forward[[:space:]]*=[[:space:]]*1' {file}"));
         }
         if fact("unit").is_some() {
             return Step::run(run_on, "systemctl enable kubelet.service").verify("systemctl is-enabled kubelet.service");

@@ -140,7 +140,10 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
                 "workstation",
                 format!("kubectl -n {namespace} set resources {target} -c {container} --requests={resource}={amount}"),
             )
-            .verify(format!("kubectl -n {namespace} rollout status {target} --timeout=3m")),
+            .verify(format!(
+                "kubectl -n {namespace} wait --for=condition=ScalingActive hpa/{} --timeout=5m",
+                word(&finding.subject.name)
+            )),
         );
     }
     if steps.is_empty() {

@@ -113,7 +113,7 @@ fn remedies(evidence: &Evidence, _: &[&Finding]) -> Vec<Remedy> {
                 "workstation",
                 "see whether the pods behind the Service kube-dns are Ready, and start them anew where they are not",
             )
-            .verify("kubectl -n kube-system get pods,endpointslices -l k8s-app=kube-dns -o wide"),
+            .verify("metrics-preflight probe"),
         ],
     }];
     if let Some(Some(workload)) = evidence.backend.workload.peek()

@@ -109,12 +109,13 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
                 "workstation",
                 "approve the pending request of this machine's node: kubectl certificate approve",
             )
-            .verify(LIST),
+            .verify(format!("! {LIST} | grep -w Pending")),
         ]
     } else {
         vec![
             Step::run("workstation", format!("kubectl describe csr {}", names.join(" "))),
-            Step::run("workstation", format!("kubectl certificate approve {}", names.join(" "))).verify(LIST),
+            Step::run("workstation", format!("kubectl certificate approve {}", names.join(" ")))
+                .verify(format!("! {LIST} | grep -w Pending")),
         ]
     };
     vec![Remedy { title, audience: Audience::Production, cost, leaves: Vec::new(), steps }]

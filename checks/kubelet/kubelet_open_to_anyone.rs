@@ -79,6 +79,9 @@ fn by_answer(status: i64, node: &Node, finding: Finding) -> Outcome {
     fail(finding.cite(&node.anonymous, "status", "200 OK", "401 Unauthorized or 403 Forbidden").likely(&[]))
 }
 
+/// Succeeds when the kubelet's file keeps anonymous callers out.
+const CLOSED: &str = "sed -n '/^authentication:/,/^[^ ]/{/^  anonymous:/,/enabled:/p}' /var/lib/kubelet/config.yaml | grep 'enabled: false'";
+
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings
         .iter()
@@ -87,7 +90,7 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
                 format!("node {}", finding.subject.name),
                 support::on_host(tls::KUBELET_CONFIG, "sed -i -e '/^authentication:/,/^[^ ]/{/^  anonymous:/,/enabled:/s/enabled: true/enabled: false/}' -e '/^authentication:/,/^[^ ]/{/^  webhook:/,/enabled:/s/enabled: false/enabled: true/}' -e '/^authorization:/,/^[^ ]/s/^  mode: AlwaysAllow/  mode: Webhook/' /var/lib/kubelet/config.yaml\nsystemctl restart kubelet"),
             )
-            .verify("grep -A12 '^authentication:' /var/lib/kubelet/config.yaml")
+            .verify(format!("{CLOSED} && {}", tls::ASKS_API_SERVER))
         })
         .collect();
     vec![Remedy {

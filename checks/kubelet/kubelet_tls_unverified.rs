@@ -87,7 +87,10 @@ fn remedies(evidence: &Evidence, _: &[&Finding]) -> Vec<Remedy> {
                         "kubectl -n {namespace} patch {kind} {name} --type=json -p '[{{\"op\":\"test\",\"path\":\"{path}\",\"value\":\"{value}\"}},{{\"op\":\"remove\",\"path\":\"{path}\"}}]'\nkubectl -n {namespace} rollout status {kind}/{name} --timeout=3m"
                     ),
                 )
-                .verify(format!("kubectl get apiservice {}", support::APISERVICE)),
+                .verify(format!(
+                    "! kubectl -n {namespace} get {kind} {name} -o jsonpath='{{.spec.template.spec.containers[*].args}}' | grep -e --kubelet-insecure-tls && {}",
+                    support::apiservice_available()
+                )),
             );
         }
         None => remedy.steps.push(Step::manual(

@@ -141,7 +141,7 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
                 machine(&finding.subject),
                 support::on_host(tls::KUBELET_CONFIG, "sed -i -e '/^authentication:/,/^[^ ]/{/^  webhook:/,/enabled:/s/enabled: false/enabled: true/}' -e '/^authorization:/,/^[^ ]/s/^  mode: AlwaysAllow/  mode: Webhook/' /var/lib/kubelet/config.yaml\nsystemctl restart kubelet"),
             )
-            .verify("grep -A8 '^authentication:' /var/lib/kubelet/config.yaml")
+            .verify(tls::ASKS_API_SERVER)
         })
         .collect();
     vec![Remedy {

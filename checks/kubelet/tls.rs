@@ -23,6 +23,9 @@ pub(super) const NEEDS: &[Need] =
 /// The kubelet's configuration where kubeadm and its kind keep it.
 pub(super) const KUBELET_CONFIG: &str = "/var/lib/kubelet/config.yaml";
 
+/// Succeeds when the kubelet's file leaves authentication and authorization to the API server.
+pub(super) const ASKS_API_SERVER: &str = "sed -n '/^authentication:/,/^[^ ]/{/^  webhook:/,/enabled:/p}' /var/lib/kubelet/config.yaml | grep 'enabled: true' && ! grep -x '  mode: AlwaysAllow' /var/lib/kubelet/config.yaml";
+
 /// What a bad certificate brings about.
 pub(super) const EXPLAINS: &[&str] = &[
     "metrics-server-not-ready",
@@ -232,7 +235,9 @@ pub(super) fn approve(nodes: &[&str]) -> Step {
             "for node in {list}; do\n  for try in $(seq 30); do\n    csr=$(kubectl get csr --field-selector spec.signerName=kubernetes.io/kubelet-serving --sort-by=.metadata.creationTimestamp -o go-template='{{{{range .items}}}}{{{{if not .status.conditions}}}}{{{{.spec.username}}}}{{{{\"\\t\"}}}}{{{{.metadata.name}}}}{{{{\"\\n\"}}}}{{{{end}}}}{{{{end}}}}' | awk -F '\\t' -v user=\"system:node:$node\" '$1 == user && $2 ~ /^[A-Za-z0-9.-]+$/ {{ name = $2 }} END {{ print name }}')\n    [ -n \"$csr\" ] && break\n    sleep 2\n  done\n  if [ -n \"$csr\" ]; then\n    kubectl certificate approve \"$csr\"\n  else\n    echo \"$node has made no request: it has a certificate that the cluster signed before\"\n  fi\ndone"
         ),
     )
-    .verify("kubectl get csr --field-selector spec.signerName=kubernetes.io/kubelet-serving")
+    .verify(format!(
+        "(for node in {list}; do kubectl get csr --field-selector spec.signerName=kubernetes.io/kubelet-serving | grep \"system:node:$node .*Approved,Issued\" || exit 1; done)"
+    ))
 }
 
 /// What approving by hand costs.
@@ -266,7 +271,7 @@ pub(super) fn cluster_signed(evidence: &Evidence, findings: &[&Finding]) -> Reme
                 format!("node {node}"),
                 support::on_host(KUBELET_CONFIG, "sed -i -e '/^serverTLSBootstrap:/d' -e '/^tlsCertFile:/d' -e '/^tlsPrivateKeyFile:/d' /var/lib/kubelet/config.yaml\necho 'serverTLSBootstrap: true' >> /var/lib/kubelet/config.yaml\nsystemctl restart kubelet"),
             )
-            .verify("systemctl is-active kubelet"),
+            .verify("grep -x 'serverTLSBootstrap: true' /var/lib/kubelet/config.yaml && systemctl is-active kubelet"),
         );
     }
     steps.push(approve(&nodes));
@@ -327,7 +332,9 @@ pub(super) fn insecure(evidence: &Evidence) -> Option<Remedy> {
                     "kubectl -n {namespace} patch {kind} {name} --type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/{container}/args/-\",\"value\":\"--kubelet-insecure-tls\"}}]'"
                 ),
             )
-            .verify(format!("kubectl -n {namespace} rollout status {kind}/{name} --timeout=3m")),
+            .verify(format!(
+                "kubectl -n {namespace} get {kind} {name} -o jsonpath='{{.spec.template.spec.containers[*].args}}' | grep -e --kubelet-insecure-tls && kubectl -n {namespace} rollout status {kind}/{name} --timeout=3m"
+            )),
         ],
     })
 }

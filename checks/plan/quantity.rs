@@ -36,6 +36,12 @@ impl Quantity {
         self.0 == 0
     }
 
+    /// The whole number that it is; nothing where it is none.
+    #[must_use]
+    pub fn as_integer(self) -> Option<i64> {
+        (self.0 % NANO == 0).then(|| i64::try_from(self.0 / NANO).ok()).flatten()
+    }
+
     /// The sum; nothing where it is larger than can be counted.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
@@ -206,6 +212,11 @@ mod tests {
         }
         let three = Quantity::read("500m").and_then(|half| half.times(6)).expect("a product");
         assert_eq!(three.to_string(), "3");
+        let whole = |text| Quantity::read(text).and_then(Quantity::as_integer);
+        assert_eq!(
+            (whole("5k"), whole("1500m"), whole("-2"), whole("16Ei")),
+            (Some(5000), None, Some(-2), None)
+        );
     }
 
     proptest! {

@@ -93,7 +93,7 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
                 support::APISERVICE
             ),
         )
-        .verify(format!("kubectl wait --for=condition=Available apiservice/{} --timeout=2m", support::APISERVICE)),
+        .verify(support::apiservice_available()),
         None => Step::manual(
             "workstation",
             format!("set spec.service.port of APIService {} to the Service's port for HTTPS", support::APISERVICE),

@@ -88,7 +88,7 @@ fn remedies(evidence: &Evidence, _: &[&Finding]) -> Vec<Remedy> {
                         support::APISERVICE
                     ),
                 )
-                .verify(format!("kubectl wait --for=condition=Available apiservice/{} --timeout=2m", support::APISERVICE)),
+                .verify(support::apiservice_available()),
             ],
         }];
     }

@@ -5,12 +5,12 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::quantity::Quantity;
 use super::semver::Semver;
 use super::types::Kind;
 use super::value::{LONGEST_TEXT, Value, is_masked};
 use crate::evidence::Backend;
 use crate::net::{self, Cidr};
+use crate::plan::Quantity;
 
 /// A function, or one of several of the same name.
 pub(super) struct Function {
@@ -114,7 +114,7 @@ fn short(text: &str) -> String {
 }
 
 fn quantity(text: &str) -> Result<Quantity, String> {
-    Quantity::parse(text).ok_or_else(|| format!("`{}` is no quantity", short(text)))
+    Quantity::read(text).ok_or_else(|| format!("`{}` is no quantity", short(text)))
 }
 
 fn version(text: &str, normalize: bool) -> Result<Semver, String> {
@@ -217,10 +217,10 @@ functions! {
         for a flag without a value, and an empty text where it is not given. No part of Kubernetes' library." flag;
     "quantity" false (Text) Quantity "A quantity of Kubernetes, such as `100m` or `1.5Gi`."
         run!(Text(value) => quantity(value).map(|value| Value::Quantity(Rc::new(value))));
-    "isQuantity" false (Text) Bool "Whether the text is a quantity." run!(Text(value) => Ok(Bool(Quantity::parse(value).is_some())));
+    "isQuantity" false (Text) Bool "Whether the text is a quantity." run!(Text(value) => Ok(Bool(Quantity::read(value).is_some())));
     "isGreaterThan" true (Quantity, Quantity) Bool "Whether the one is more." run!(Value::Quantity(one), Value::Quantity(other) => Ok(Bool(one > other)));
     "isLessThan" true (Quantity, Quantity) Bool "Whether the one is less." run!(Value::Quantity(one), Value::Quantity(other) => Ok(Bool(one < other)));
-    "compareTo" true (Quantity, Quantity) Int "-1, 0 or 1." run!(Value::Quantity(one), Value::Quantity(other) => Ok(Int(one.compare(**other))));
+    "compareTo" true (Quantity, Quantity) Int "-1, 0 or 1." run!(Value::Quantity(one), Value::Quantity(other) => Ok(Int(one.cmp(other) as i64)));
     "asInteger" true (Quantity) Int "The whole number that it is." run!(Value::Quantity(one) => {
         one.as_integer().map(Int).ok_or_else(|| "the quantity is no whole number".to_owned())
     });

@@ -15,7 +15,6 @@ mod functions;
 mod nearest;
 mod page;
 mod problem;
-mod quantity;
 pub mod reference;
 mod rule;
 mod run;

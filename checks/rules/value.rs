@@ -8,12 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 
 use super::certificate;
-use super::quantity::Quantity;
 use super::schema::{Field, Form, Object, Shape};
 use super::semver::Semver;
 use crate::check::Undecided;
 use crate::evidence::{Need, RequestId, Why};
 use crate::net::Cidr;
+use crate::plan::Quantity;
 
 /// The longest text that an expression can make, in bytes.
 pub(super) const LONGEST_TEXT: usize = 65_536;

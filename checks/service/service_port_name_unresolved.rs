@@ -28,6 +28,7 @@ use crate::check::{
     not_applicable,
 };
 use crate::evidence::{Backend, Evidence, Mode, Need, Service};
+use crate::support;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP202",
@@ -130,7 +131,7 @@ fn rename(evidence: &Evidence, finding: &Finding) -> Vec<Step> {
                 "kubectl -n {namespace} patch {kind} {name} --type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/template/spec/containers/{container}/ports/{index}/name\",\"value\":\"{wanted}\"}}]'"
             ),
         )
-        .verify(format!("kubectl -n {namespace} rollout status {kind}/{name} --timeout=3m")),
+        .verify(support::apiservice_available()),
     ]
 }
 
@@ -147,6 +148,6 @@ fn by_number(service: &Service, finding: &Finding) -> Vec<Step> {
                 "kubectl -n {namespace} patch service {name} --type=json -p '[{{\"op\":\"replace\",\"path\":\"/spec/ports/{index}/targetPort\",\"value\":{port}}}]'"
             ),
         )
-        .verify(format!("kubectl -n {namespace} get endpointslices -l kubernetes.io/service-name={name}")),
+        .verify(support::apiservice_available()),
     ]
 }

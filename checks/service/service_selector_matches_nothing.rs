@@ -31,6 +31,7 @@ use crate::check::{
     not_applicable,
 };
 use crate::evidence::{Evidence, Mode, Need};
+use crate::support;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP201",
@@ -118,7 +119,7 @@ fn remedies(evidence: &Evidence, _: &[&Finding]) -> Vec<Remedy> {
                     labels.join(",")
                 ),
             )
-            .verify(format!("kubectl -n {namespace} get endpointslices -l kubernetes.io/service-name={name}"))
+            .verify(support::apiservice_available())
         }
         _ => Step::manual("workstation", "install metrics-server anew from one source of manifests"),
     };

@@ -94,7 +94,7 @@ fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     };
     if let Some(quota) = Quota::read(failure) {
         let name = support::word(&quota.name);
-        let step = quota.hard().map_or_else(
+        let step = quota.hard(workload.replicas).map_or_else(
             || {
                 Step::manual(
                     "workstation",
@@ -193,8 +193,8 @@ impl Quota {
         Some(Self { name: name.to_owned(), requested: requested.to_owned(), used: used.to_owned() })
     }
 
-    /// The fields of `spec.hard` that would do; nothing where a number is not understood.
-    fn hard(&self) -> Option<String> {
+    /// The fields of `spec.hard` that would do for so many pods; nothing where a number is not understood.
+    fn hard(&self, pods: i64) -> Option<String> {
         let pairs = |list: &str| -> Option<Vec<(String, Quantity)>> {
             let pair = |pair: &str| {
                 let (name, amount) = pair.split_once('=')?;
@@ -206,7 +206,8 @@ impl Quota {
         let field = |(name, more): (String, Quantity)| {
             let (_, now) = used.iter().find(|(used, _)| *used == name)?;
             let quoted = serde_json::Value::String(name);
-            Some(format!("{quoted}:\"{}\"", now.plus(more)?))
+            let sum = now.plus(more.times(pods.max(1))?)?;
+            Some(format!("{quoted}:\"{sum}\""))
         };
         let fields: Option<Vec<String>> = pairs(&self.requested)?.into_iter().map(field).collect();
         Some(fields?.join(","))
@@ -231,9 +232,10 @@ mod tests {
                        requested: pods=1,requests.cpu=100m, used: pods=2,requests.cpu=950m, limited: pods=2,requests.cpu=1";
         let quota = Quota::read(failure).expect("a quota");
         assert_eq!(quota.name, "small");
-        assert_eq!(quota.hard().as_deref(), Some("\"pods\":\"3\",\"requests.cpu\":\"1050m\""));
+        assert_eq!(quota.hard(1).as_deref(), Some("\"pods\":\"3\",\"requests.cpu\":\"1050m\""));
+        assert_eq!(quota.hard(2).as_deref(), Some("\"pods\":\"4\",\"requests.cpu\":\"1150m\""));
         let odd = failure.replace("used: pods=2", "used: pods=many");
-        assert_eq!(Quota::read(&odd).expect("a quota").hard(), None);
+        assert_eq!(Quota::read(&odd).expect("a quota").hard(1), None);
         assert!(Quota::read("failed quota: small: must specify limits.cpu for: metrics-server").is_none());
     }
 

@@ -42,6 +42,9 @@ pub(super) struct GateArgs {
     /// Ask no cluster: decide what the manifests alone can prove
     #[arg(long)]
     offline: bool,
+    /// Look at the whole metrics pipeline as `check` does, also where the Metrics API gives what the autoscalers need
+    #[arg(long)]
+    pipeline: bool,
     /// Also ask the API server whether it would take the manifests: a dry run of each, which changes nothing
     #[arg(long)]
     server_dry_run: bool,
@@ -130,6 +133,7 @@ fn refuse_contradictions(args: &GateArgs, global: &Global) -> Result<(), Failure
         let others = [
             ("--live", args.live),
             ("--replay", args.replay.is_some()),
+            ("--pipeline", args.pipeline),
             ("--server-dry-run", args.server_dry_run),
         ];
         without("--offline", &others)?;
@@ -185,6 +189,7 @@ async fn seen(
             namespace,
             live: args.live,
             offline: args.offline,
+            pipeline: args.pipeline,
             dry_run: args.server_dry_run,
             target_minor: args.target_version.or(settings.defaults.target_minor),
         }),

@@ -245,9 +245,10 @@ fn container_index(spec: &Value) -> usize {
 
 fn read_workload(body: &Value, found_by: &str) -> Option<Workload> {
     let template = &body["spec"]["template"];
-    let failure = json::conditions(&body["status"]["conditions"])
-        .into_iter()
-        .find(|condition| condition.kind == "ReplicaFailure" && condition.is_true());
+    // The same condition tells of pods that could not be deleted (`FailedDelete`), which keeps none from being there.
+    let failure = json::conditions(&body["status"]["conditions"]).into_iter().find(|condition| {
+        condition.kind == "ReplicaFailure" && condition.is_true() && condition.reason != "FailedDelete"
+    });
     Some(Workload {
         kind: json::name(&body["kind"]).unwrap_or_else(|| "Deployment".to_owned()),
         namespace: json::name(&body["metadata"]["namespace"])?,

@@ -47,6 +47,7 @@ fn evidence(path: PathBuf) -> Evidence {
         namespace: None,
         live: false,
         offline: true,
+        pipeline: false,
         dry_run: false,
         target_minor: Some(36),
     };

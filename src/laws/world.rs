@@ -265,6 +265,7 @@ fn options(header: &Header, recording: &Path, name: &str) -> CollectOptions {
             namespace: namespace.clone(),
             live: false,
             offline: false,
+            pipeline: said("# pipeline:").is_some(),
             dry_run: said("# dry-run:").is_some(),
             target_minor: said("# target:").and_then(crate::config::minor),
         }

@@ -161,6 +161,9 @@ fn warnings_are_named_and_nothing_else() {
         if said("# dry-run:").is_some() {
             command.arg("--server-dry-run");
         }
+        if said("# pipeline:").is_some() {
+            command.arg("--pipeline");
+        }
         let output = command.output().expect("the program starts");
         let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let checks = document["checks"].as_array().expect("checks");
@@ -169,10 +172,37 @@ fn warnings_are_named_and_nothing_else() {
         let expected: Vec<&str> =
             said("# expect:").expect("what it expects").split(' ').filter(|code| *code != "none").collect();
         assert_eq!(failed, expected, "{name}: {document:#}");
-        let is_error = ["MP918", "MP928"].iter().any(|code| expected == [*code]);
+        let is_error = ["MP701", "MP918", "MP928"].iter().any(|code| expected == [*code]);
         let verdict = if is_error { "fail" } else { "pass" };
         assert_eq!(document["verdict"], verdict, "{name}");
     }
+}
+
+/// A fault of the pipeline that keeps no metric from being read is looked for when that is asked.
+#[test]
+fn the_pipeline_is_looked_at_when_asked() {
+    let folder = root().join("tests/gate/warned");
+    let run = |more: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"))
+            .args(["gate", "-n", "warned-anonymous", "-o", "json", "-f"])
+            .arg(folder.join("anonymous.yaml"))
+            .arg("--replay")
+            .arg(folder.join("anonymous.jsonl"))
+            .args(more)
+            .output()
+            .expect("the program starts");
+        (output.status.code(), serde_json::from_slice::<Value>(&output.stdout).expect("JSON"))
+    };
+    let (code, document) = run(&["--pipeline"]);
+    assert_eq!((code, verdict(&document, "web", 0)), (Some(1), Some("pass")));
+    assert_eq!(document["root_causes"][0]["code"], "MP701");
+    let looked_at = |document: &Value, code: &str| {
+        document["checks"].as_array().expect("checks").iter().any(|check| check["code"] == code)
+    };
+    assert!(["MP601", "MP802"].iter().all(|code| looked_at(&document, code)), "{document:#}");
+    let (code, document) = run(&[]);
+    assert_eq!((code, verdict(&document, "web", 0)), (Some(0), Some("pass")));
+    assert!(!looked_at(&document, "MP701"));
 }
 
 /// A policy of the cluster refuses an autoscaler in a dry run, in which the Deployment is taken.

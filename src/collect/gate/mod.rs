@@ -40,6 +40,8 @@ pub struct GateInput {
     pub live: bool,
     /// Ask no cluster.
     pub offline: bool,
+    /// Look at the whole metrics pipeline also where the Metrics API gives what the autoscalers need.
+    pub pipeline: bool,
     /// Ask the API server what it says of the manifests in a dry run.
     pub dry_run: bool,
     /// The minor version of Kubernetes 1 that the manifests are for.
@@ -57,7 +59,7 @@ pub(super) fn offline(source: &Source, input: &GateInput) -> Evidence {
     evidence
 }
 
-/// Looks at what the autoscalers need, and at the whole pipeline where the Metrics API does not give it.
+/// Looks at what the autoscalers need, and at the whole pipeline where the Metrics API does not give it or it was asked for.
 pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &GateInput) -> Evidence {
     let asker = Asker::new(source);
     let why = Why::NotAsked("the Metrics API gives what the autoscalers need".to_owned());
@@ -87,7 +89,7 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
         gate.trials = dry_run::look(&asker, &kinds, &gate).await;
     }
     let metrics = super::metrics(&asker).await;
-    let mut evidence = if wants_pipeline(&gate, &metrics, source.now()) {
+    let mut evidence = if input.pipeline || lacks_metrics(&gate, &metrics, source.now()) {
         gate.pipeline = true;
         Box::pin(super::pipeline(&asker, source, options, seen)).await
     } else {
@@ -271,7 +273,7 @@ fn nothing(plan: &mut Plan, why: &Why) {
 }
 
 /// Whether the Metrics API does not give a resource metric that an autoscaler needs, so that the reason is looked for.
-fn wants_pipeline(gate: &Gate, metrics: &Metrics, now: Timestamp) -> bool {
+fn lacks_metrics(gate: &Gate, metrics: &Metrics, now: Timestamp) -> bool {
     let lacks = |plan: &Plan| {
         let asked = plan.spec.metrics.iter().zip(&plan.metrics);
         asked.filter(|(metric, _)| metric.source.group() == Some("metrics.k8s.io")).any(|(_, seen)| {

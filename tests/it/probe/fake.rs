@@ -222,8 +222,6 @@ fn serve(
     };
     if let Some((When::After, Strike::Signal(signal))) = strike {
         strike_now(state, signal);
-        // The program has to have caught it before it is done, however busy this machine is.
-        std::thread::sleep(std::time::Duration::from_millis(400));
     }
     if is_silent {
         return None;
@@ -275,6 +273,8 @@ fn strike_now(state: &Mutex<State>, signal: &str) {
         if let Some(pid) = lock(state).pid {
             let sent = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
             assert!(sent.is_ok_and(|status| status.success()), "the signal was not sent");
+            // The program has to have caught it before it is answered, however busy this machine is.
+            std::thread::sleep(std::time::Duration::from_millis(400));
             return;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use scenarios::run::{Plan, run};
+use scenarios::run::{Plan, are_current, run};
 
 /// Inject faults into real clusters, look at them, and run the printed cures.
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
@@ -30,6 +30,9 @@ struct Arguments {
     /// List the scenarios.
     #[arg(long)]
     list: bool,
+    /// Run nothing, and fail when a result is older than the checks that it stands for.
+    #[arg(long)]
+    stale: bool,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,9 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
+    if arguments.stale {
+        return exit(are_current());
+    }
     let plan = Plan {
         names: arguments.names,
         core: arguments.core,
@@ -51,7 +57,11 @@ fn main() -> ExitCode {
         record: arguments.record,
         keep: arguments.keep,
     };
-    match run(&plan) {
+    exit(run(&plan))
+}
+
+fn exit(outcome: anyhow::Result<bool>) -> ExitCode {
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use cluster::{Cluster, User, Vantage};
 use serde_json::Value;
 
@@ -13,7 +13,11 @@ use crate::Cure;
 /// How long a cure may take to show: kubelets cache denials, CSRs are signed, pods start and scrape twice.
 const HEALED_WITHIN: &str = "4m";
 
-/// Runs the first remedy of the wanted kind of every root cause, then `check --wait`.
+/// How long a command may take that shows whether a step worked, in seconds.
+const VERIFIED_WITHIN_S: u32 = 40;
+
+/// Runs the first remedy of the wanted kind of every root cause, then `check --wait`. What is printed to show that a cure
+/// worked has to fail before it and to succeed after it.
 pub(super) fn cure(cluster: &Cluster, plan: &Plan, kind: Cure, document: &Value) -> Result<()> {
     let audience = if kind == Cure::Lab { "lab" } else { "production" };
     let mut leaves: Vec<String> = Vec::new();
@@ -28,7 +32,12 @@ pub(super) fn cure(cluster: &Cluster, plan: &Plan, kind: Cure, document: &Value)
             continue;
         }
         done.push(&remedy["steps"]);
-        for step in remedy["steps"].as_array().into_iter().flatten() {
+        let steps = remedy["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+        ensure!(
+            !unmet(cluster, steps)?.is_empty(),
+            "what is to show that the cure of {name} worked succeeds before it"
+        );
+        for step in steps {
             run_step(cluster, step).with_context(|| format!("the cure of {name}"))?;
         }
         leaves.extend(
@@ -55,7 +64,26 @@ pub(super) fn cure(cluster: &Cluster, plan: &Plan, kind: Cure, document: &Value)
         healed["verdict"],
         healed["undecided"]
     );
+    for steps in done {
+        let unmet = unmet(cluster, steps.as_array().map(Vec::as_slice).unwrap_or_default())?;
+        ensure!(unmet.is_empty(), "after the cure this still fails:\n{}", unmet.join("\n"));
+    }
     Ok(())
+}
+
+/// The commands of these steps that are to show that they worked, and fail.
+fn unmet<'s>(cluster: &Cluster, steps: &'s [Value]) -> Result<Vec<&'s str>> {
+    let mut unmet = Vec::new();
+    for step in steps {
+        let verify = step["verify"].as_str().unwrap_or_default();
+        let place = step["run_on"].as_str().unwrap_or_default();
+        // Those that wait would wait for minutes while the fault is there.
+        let bounded = format!("timeout {VERIFIED_WITHIN_S} sh <<'VERIFY'\n{verify}\nVERIFY");
+        if !verify.is_empty() && run_at(cluster, place, &bounded)?.is_err() {
+            unmet.push(verify);
+        }
+    }
+    Ok(unmet)
 }
 
 /// Runs one step where it says; a step that only a person can do is an error in a cure that is run.
@@ -65,6 +93,15 @@ fn run_step(cluster: &Cluster, step: &Value) -> Result<()> {
     if script.is_empty() {
         bail!("only a person can do this step: {}", step["manual"]);
     }
+    run_at(cluster, place, script)??;
+    if place == "every control-plane host" {
+        cluster.wait_api(Duration::from_mins(1))?;
+    }
+    Ok(())
+}
+
+/// Runs a script where a step says; the inner error is that of the script.
+fn run_at(cluster: &Cluster, place: &str, script: &str) -> Result<Result<()>> {
     let hosts: Vec<String> = match place {
         "workstation" => return workstation(cluster, script),
         "every node" => cluster.nodes(),
@@ -72,29 +109,30 @@ fn run_step(cluster: &Cluster, step: &Value) -> Result<()> {
         node => vec![node.strip_prefix("node ").with_context(|| format!("where is {node:?}?"))?.to_owned()],
     };
     for host in hosts {
-        cluster.shell(&host, script)?.ok().with_context(|| format!("on {host}:\n{script}"))?;
+        let outcome = cluster.shell(&host, script)?.ok().with_context(|| format!("on {host}:\n{script}"));
+        if outcome.is_err() {
+            return Ok(outcome.map(drop));
+        }
     }
-    if place == "every control-plane host" {
-        cluster.wait_api(Duration::from_mins(1))?;
-    }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// A workstation has the administrator's kubeconfig, kubectl, and the program in its path.
-fn workstation(cluster: &Cluster, script: &str) -> Result<()> {
+fn workstation(cluster: &Cluster, script: &str) -> Result<Result<()>> {
     let directory = tempfile(cluster)?;
     let mut command = Command::new("sh");
     command.args(["-ec", script]).current_dir(&directory);
     command.env("KUBECONFIG", cluster.kubeconfig(&User::Admin)?).env("PATH", cluster.workstation_path());
     let output = cluster.in_namespace(&Vantage::Nodes, &command)?.output()?;
     std::fs::remove_dir_all(&directory).ok();
-    ensure!(
-        output.status.success(),
+    if output.status.success() {
+        return Ok(Ok(()));
+    }
+    Ok(Err(anyhow!(
         "on the workstation:\n{script}\n{}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
+    )))
 }
 
 fn tempfile(cluster: &Cluster) -> Result<std::path::PathBuf> {
