@@ -119,44 +119,44 @@ pub(super) fn taken_out(run_on: String, gone: &[Gone<'_>]) -> Option<Step> {
     let known = gone.iter().all(|one| !one.files.is_empty());
     let names: Vec<String> = gone.iter().map(|one| one.name.replace('-', "[-_]")).collect();
     let names = names.join("|");
-    let verify = match command.seen_as.as_str() {
-        "unit" => format!("systemctl is-active {name}"),
-        _ if name == "kube-apiserver" => "kubectl get --raw /readyz".to_owned(),
-        _ => format!("kubectl -n kube-system get pods | grep {name}"),
-    };
     Some(match command.seen_as.as_str() {
         "unit" if known => {
             let files: BTreeSet<&str> = gone.iter().flat_map(|one| one.files.iter().copied()).collect();
-            Step::run(run_on, out_of_unit(name, &files, &names)).verify(verify)
+            let files: Vec<String> = files.into_iter().map(support::word).collect();
+            let files = files.join(" ");
+            Step::run(run_on, out_of_unit(name, &files, &names))
+                .verify(format!("{} && systemctl is-active {name}", is_out(&files, &names)))
         }
         "manifest" if known => {
-            Step::run(run_on, out_of_manifest(name, &command.path, &names)?).verify(verify)
+            // The kernel knows fifteen letters of a name, and the kubelet looks at its manifests every 20 s.
+            let process: String = name.chars().take(15).collect();
+            let runs = format!("timeout 90 sh -c 'until pgrep -x {process}; do sleep 2; done'");
+            Step::run(run_on, out_of_manifest(name, &command.path, &names)?)
+                .verify(format!("{} && {runs}", is_out(&support::word(&command.path), &names)))
         }
         _ => {
             let by = if command.path.is_empty() { "what starts it" } else { &command.path };
             Step::manual(run_on, format!("take {} of {name} out of {by}, and start it again", listed(gone)))
-                .verify(verify)
         }
     })
 }
 
+/// Succeeds when no line of these files has the flags.
+fn is_out(files: &str, names: &str) -> String {
+    format!("! grep -hvE '^[[:space:]]*[#;]' {files} | grep -qE -e '--({names})([^[:alnum:]_-]|$)'")
+}
+
 /// Takes flags out of lines of units, drop-ins and files of their environment: the word with its value, be it behind `=`
 /// or the next word. systemd reads no file that ends with `.before`.
-fn out_of_unit(name: &str, files: &BTreeSet<&str>, names: &str) -> String {
-    let files: Vec<String> = files.iter().map(|file| support::word(file)).collect();
+fn out_of_unit(name: &str, files: &str, names: &str) -> String {
     // A quote cannot stand in the quotes of a shell; sed knows it as \x27.
     let word = format!(
         r#"(^|[[:space:]"\x27=])--({names})(=("[^"]*"|\x27[^\x27]*\x27|[^[:space:]"\x27\\]*)|[[:space:]]+("[^-"$][^"]*"|\x27[^-\x27$][^\x27]*\x27|[^-[:space:]"\x27\\$][^[:space:]"\x27\\]*))?([[:space:]"\x27\\]|$)"#
     );
-    let first = files.first().map_or("", String::as_str);
-    support::on_host(
-        first,
-        &format!(
-            "for file in {}; do\n  [ -e \"$file.before\" ] || cp -p \"$file\" \"$file.before\"\n  \
-             sed -E -i -e :again -e '/^[[:space:]]*[#;]/!s/{word}/\\1\\6/' -e tagain \"$file\"\ndone\nsystemctl daemon-reload\n\
-             systemctl reset-failed {name} 2>/dev/null || true\nsystemctl restart {name}",
-            files.join(" "),
-        ),
+    format!(
+        "(\nset -e\nfor file in {files}; do\n  [ -e \"$file.before\" ] || cp -p \"$file\" \"$file.before\"\n  \
+         sed -E -i -e :again -e '/^[[:space:]]*[#;]/!s/{word}/\\1\\6/' -e tagain \"$file\"\ndone\nsystemctl daemon-reload\n\
+         systemctl reset-failed {name} 2>/dev/null || true\nsystemctl restart {name}\n)"
     )
 }
 
