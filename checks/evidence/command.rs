@@ -39,4 +39,7 @@ pub struct Runs {
     pub pid: i64,
     /// When it started; nothing where that could not be read.
     pub started: Option<Timestamp>,
+    /// The names of the flags that stand in the files and that it was not started with: they were written later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
 }

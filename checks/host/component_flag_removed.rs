@@ -56,7 +56,6 @@ fn coming(host: &Host, target: Option<u32>) -> Result<Vec<Gone<'_>>, String> {
     let mut found = Vec::new();
     let mut open = None;
     for command in host.commands.peek().into_iter().flatten() {
-        let runs = flags::runs(host, command);
         let own = flags::minor(command);
         let Some(gone) = flags::gone(command) else {
             open = Some(format!("{} starts something that may start {}", command.path, command.component));
@@ -64,7 +63,7 @@ fn coming(host: &Host, target: Option<u32>) -> Result<Vec<Gone<'_>>, String> {
         };
         for one in gone {
             // What does not start now is another cause.
-            let stops_now = !runs && one.is_unknown().unwrap_or(one.is_long_gone());
+            let stops_now = flags::may_end_it(host, &one) && one.is_unknown().unwrap_or(one.is_long_gone());
             match target.max(own) {
                 _ if stops_now => {}
                 Some(minor) if one.row.minor <= minor => found.push(one),
@@ -117,7 +116,7 @@ fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
             costs.push(instead);
         }
     }
-    role::on_each("Take the flags out together with the upgrade", &costs.join(" "), steps)
+    role::on_each("Take the flags out before the component starts anew", &costs.join(" "), steps)
 }
 
 /// Where the next version is on the machine already, its flags can go at once; before that they may do something.
@@ -154,7 +153,7 @@ mod tests {
     use crate::evidence::{Command, Mode, Runs, unseen};
 
     fn running(command: Command) -> Command {
-        Command { runs: Some(Runs { pid: 7, started: None }), ..command }
+        Command { runs: Some(Runs { pid: 7, started: None, without: Vec::new() }), ..command }
     }
 
     fn result(target: Option<u32>, command: Command) -> Outcome {

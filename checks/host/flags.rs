@@ -69,9 +69,13 @@ pub(super) fn gone(command: &Command) -> Option<Vec<Gone<'_>>> {
     Some(found)
 }
 
-/// Whether a component runs and has got over its start, so that it knows all its flags.
-pub(super) fn runs(host: &Host, command: &Command) -> bool {
-    command.runs.as_ref().is_some_and(|runs| role::has_got_over_its_start(host, runs.started))
+/// Whether a flag can be what ends its component now: one that has run for a while knows all that it was started with, and
+/// one that was just started may end.
+pub(super) fn may_end_it(host: &Host, gone: &Gone<'_>) -> bool {
+    gone.command.runs.as_ref().is_none_or(|runs| {
+        !role::has_got_over_its_start(host, runs.started)
+            && !runs.without.iter().any(|name| name == gone.name)
+    })
 }
 
 /// A finding about these flags; `version` is what does not know them.

@@ -34,19 +34,23 @@ pub(super) async fn look(place: &Arc<Place>) -> Look<Vec<Command>> {
 /// A component, and the program that can be asked for its version.
 fn component(place: &Place, name: &str) -> Look<Option<(Command, Option<String>)>> {
     let process = place.processes()?.own(name)?;
-    let runs = process.map(|process| Runs { pid: process.pid, started: process.started() });
+    let runs =
+        process.map(|process| Runs { pid: process.pid, started: process.started(), without: Vec::new() });
     // Those that it was started with; in which files they stand is not known.
     let of_process = || {
         let names = flags::names(own_words(&process?.words, name)?).into_iter().take(MOST).collect();
         Some(vec![FlagsIn { file: String::new(), names }])
     };
-    let command = |seen_as: &str, path: String, version, flags| Command {
-        component: name.to_owned(),
-        seen_as: seen_as.to_owned(),
-        path,
-        version,
-        flags,
-        runs: runs.clone(),
+    let command = |seen_as: &str, path: String, version, flags: Option<Vec<FlagsIn>>| {
+        let mut runs = runs.clone();
+        if let (Some(runs), Some(words)) =
+            (&mut runs, process.and_then(|process| own_words(&process.words, name)))
+        {
+            let started_with = flags::names(words);
+            let set: BTreeSet<&String> = flags.iter().flatten().flat_map(|flags| &flags.names).collect();
+            runs.without = set.into_iter().filter(|name| !started_with.contains(*name)).cloned().collect();
+        }
+        Command { component: name.to_owned(), seen_as: seen_as.to_owned(), path, version, flags, runs }
     };
     // The kubelet is no pod of its own.
     if let Some(manifest) = control_plane::manifest(place, name)?.filter(|_| name != "kubelet") {
@@ -192,7 +196,7 @@ mod tests {
             "spec:\n  containers:\n  - image: registry:5000/k8s/kube-apiserver-amd64:v1.24.17@sha256:00\n    command:\n    \
              - kube-apiserver\n    - --enable-swagger-ui=true\n    - --apiserver-count\n    - \"3\"\n    - --anonymous-auth\n    - -v=2\n",
         );
-        tree.process(9, &["kube-apiserver", "--port=0"], 2, Some("net:[1]"));
+        tree.process(9, &["kube-apiserver", "--enable-swagger-ui=true"], 2, Some("net:[1]"));
         tree.process(10, &["/usr/bin/kube-proxy", "--config=/x", "secret"], 1, Some("net:[1]"));
         let commands = look(&tree.place()).await.expect("it is seen");
         let [proxy, server] = commands.as_slice() else { panic!("{commands:?}") };
@@ -200,7 +204,11 @@ mod tests {
         assert_eq!((server.seen_as.as_str(), server.version.as_deref()), ("manifest", Some("1.24.17")));
         assert_eq!(names_in(server, path), ["anonymous-auth", "enable-swagger-ui"]);
         assert_eq!(names_in(server, ""), ["apiserver-count"], "its value stands in a line of its own");
-        assert_eq!(server.runs.as_ref().map(|runs| runs.pid), Some(9));
+        let runs = server.runs.as_ref().expect("it runs");
+        assert_eq!(
+            (runs.pid, runs.without.as_slice()),
+            (9, ["anonymous-auth", "apiserver-count"].map(str::to_owned).as_slice())
+        );
         assert_eq!((proxy.seen_as.as_str(), names_in(proxy, "")), ("process", vec!["config"]));
     }
 
