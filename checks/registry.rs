@@ -104,4 +104,5 @@ pub static CHECKS: &[Check] = &[
     crate::hpa::manifest_refused_by_server::CHECK,
     crate::hpa::hpa_target_type_ignored::CHECK,
     crate::hpa::hpa_metrics_reordered::CHECK,
+    crate::hpa::hpa_target_refused::CHECK,
 ];

@@ -55,6 +55,8 @@ pub(crate) const CHECK: Check = Check {
 /// From when on an event says little about now. Of what the controller says each 15 seconds one in five minutes is written
 /// (`k8s.io/client-go/tools/record`, `defaultSpamQPS`).
 const OLD_EVENT_S: i64 = 600;
+/// What an autoscaler without conditions shows after that time.
+const NOT_LOOKED: &str = "the HPA controller has not looked at it";
 /// The controller's own start-up time for pods and metrics.
 const YOUNG_S: i64 = 120;
 
@@ -75,10 +77,21 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             })
         });
         let Some(condition) = bad else {
-            if hpa.conditions.is_empty() && young {
+            if !hpa.conditions.is_empty() {
+                return Ok(Outcome::Pass);
+            }
+            if young {
                 return Err(too_early());
             }
-            return Ok(Outcome::Pass);
+            // The controller writes conditions with its first look, whatever that comes to.
+            let finding = Finding::new(subject, format!("{NOT_LOOKED}; does kube-controller-manager run?"))
+                .cite(
+                    &evidence.hpas,
+                    format!("items[{}].status.conditions", hpa.name),
+                    "none",
+                    "AbleToScale and ScalingActive",
+                );
+            return Ok(fail(finding));
         };
         let waits = ["no metrics returned from resource metrics API", "did not receive metrics for"];
         if young && waits.iter().any(|words| condition.message.contains(words)) {
@@ -283,7 +296,7 @@ fn judged(
     let event = said.is_none().then(|| event_of(metric)).flatten();
     let detail = match said {
         Some(condition) => format!("{}: {}", condition.reason, condition.message),
-        None if live.conditions.is_empty() => "the HPA controller has not looked at it".to_owned(),
+        None if live.conditions.is_empty() => NOT_LOOKED.to_owned(),
         None => "the HPA controller has not read it".to_owned(),
     };
     let mut finding = Finding::new(subject, detail);
@@ -309,7 +322,7 @@ mod tests {
 
     use super::*;
     use crate::evidence::{Condition, HpaTarget, MetricAnswer, Obs};
-    use crate::plan::testing::{cpu, forbidden, hpa, online, seen};
+    use crate::plan::testing::{cpu, forbidden, hpa, online, seen, words};
 
     /// An autoscaler of the cluster with two metrics, of which the controller has read the first.
     fn evidence(events: Obs<Vec<HpaEvent>>) -> Evidence {
@@ -351,6 +364,33 @@ mod tests {
     fn said(evidence: &Evidence) -> Vec<String> {
         let results = CHECK.run(evidence).results.into_iter().filter(|(subject, _)| subject.kind == "Metric");
         results.map(|(_, outcome)| crate::plan::testing::words(&outcome)).collect()
+    }
+
+    #[test]
+    fn an_autoscaler_that_nobody_looked_at_is_not_fine() {
+        let planned = evidence(seen(Need::Events, Vec::new()));
+        let mut hpa = planned.gate.plans[0].live.clone().expect("it is there");
+        hpa.conditions.clear();
+        let taken_at = planned.taken_at;
+        let mut evidence = Evidence { mode: Mode::Installed, ..planned };
+        let mut word = |created| {
+            hpa.created = created;
+            evidence.hpas = seen(Need::Hpas, vec![hpa.clone()]);
+            CHECK
+                .run(&evidence)
+                .results
+                .iter()
+                .map(|(_, outcome)| words(outcome))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert_eq!(
+            word(taken_at.saturating_sub(130.seconds()).expect("a time")),
+            "the HPA controller has not looked at it; does kube-controller-manager run?"
+        );
+        assert!(
+            word(taken_at.saturating_sub(30.seconds()).expect("a time")).contains("younger than two minutes")
+        );
     }
 
     #[test]

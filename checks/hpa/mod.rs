@@ -27,6 +27,7 @@ pub(crate) mod hpa_sidecar_request_unknown;
 pub(crate) mod hpa_target_at_zero;
 pub(crate) mod hpa_target_missing;
 pub(crate) mod hpa_target_not_scalable;
+pub(crate) mod hpa_target_refused;
 pub(crate) mod hpa_target_shared;
 pub(crate) mod hpa_target_type_ignored;
 mod injectors;

@@ -118,7 +118,7 @@ pub(super) fn run(args: HostArgs, ui: Ui) -> Exit {
         Ok(both) => both,
         Err(failure) => return failure.tell(ui),
     };
-    judgement.run(ui, Mode::Host, None, |settings| {
+    judgement.run(ui, Mode::Host, &[], |settings| {
         refuse(&options)?;
         let runtime = runtime()?;
         let seen = runtime.block_on(seen(&options, settings, ui));
