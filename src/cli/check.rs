@@ -15,6 +15,7 @@ use super::observe::{self, Wanted};
 use super::output::{Named, Output, OutputParser, Outputs};
 use super::rules::RuleArgs;
 use super::settings::{SettingArgs, Settings};
+use super::target::TargetArgs;
 use super::with::WithArgs;
 use super::{bug, duration, files, look, open, output};
 use crate::collect::{CollectOptions, KubeletLook};
@@ -43,6 +44,8 @@ pub(super) struct CheckArgs {
     config_map: ConfigMapArgs,
     #[command(flatten)]
     with: WithArgs,
+    #[command(flatten)]
+    target: TargetArgs,
     #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
@@ -188,6 +191,7 @@ impl Scope {
             kubelets: (self.kubelets.map(KubeletLook::from)).or(defaults.kubelets).unwrap_or_default(),
             all_nodes: self.all_nodes,
             gate: None,
+            target_minor: defaults.target_minor,
             hosts: Vec::new(),
             probes: Vec::new(),
         }
@@ -283,8 +287,9 @@ fn refuse_contradictions(args: &CheckArgs, global: &Global) -> Result<(), Failur
 async fn seen(args: &CheckArgs, global: &Global, settings: &Settings, ui: Ui) -> Result<Seen, Failure> {
     let rules = args.rules.load_with(&settings.config.rules)?;
     let with = args.with.load()?;
-    let wanted = |options| Wanted {
-        options: with.joined(options),
+    let wanted = |options: CollectOptions| Wanted {
+        options: with
+            .joined(CollectOptions { target_minor: args.target.minor(&settings.defaults), ..options }),
         policy: settings.policy,
         rules,
         waivers: settings.config.waivers.clone(),

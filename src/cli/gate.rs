@@ -14,6 +14,7 @@ use super::look::Seen;
 use super::observe::{self, Wanted};
 use super::rules::RuleArgs;
 use super::settings::Settings;
+use super::target::minor;
 use super::with::With;
 use super::{Global, duration, look, open};
 use crate::collect::{CollectOptions, GateInput, KubeletLook};
@@ -74,11 +75,6 @@ const EXAMPLES: &str = "Examples:
   kustomize build overlays/production | metrics-preflight gate -f - -n shop
   metrics-preflight gate -f manifests/ --offline --target-version 1.34
   metrics-preflight gate --live -n shop --wait 7m";
-
-/// The minor number of a version of Kubernetes 1.
-fn minor(text: &str) -> Result<u32, String> {
-    crate::config::minor(text).ok_or_else(|| "give a version such as 1.34".to_owned())
-}
 
 pub(super) fn run(args: &GateArgs, global: &Global, ui: Ui) -> Exit {
     let mut inputs = vec![("--replay", args.replay.as_deref())];
@@ -205,6 +201,7 @@ async fn seen(
         namespace: namespace.clone(),
         kubelets: KubeletLook::Auto,
         all_nodes: false,
+        target_minor: None,
         hosts: Vec::new(),
         probes: Vec::new(),
         gate: Some(GateInput {

@@ -52,6 +52,7 @@ fn evidence(path: PathBuf) -> Evidence {
         target_minor: Some(36),
     };
     let options = CollectOptions {
+        target_minor: None,
         mode: Mode::Gate,
         namespace: None,
         kubelets: KubeletLook::Never,

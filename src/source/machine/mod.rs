@@ -12,6 +12,7 @@
 //! | `processes`     | who runs, and whose they are                                        |
 //! | `units`         | systemd's units and drop-ins, and what they start                   |
 //! | `kubelet`       | the kubelet's configuration and certificates                        |
+//! | `commands`      | how components are started: the names of their flags, their versions |
 //! | `control_plane` | kube-apiserver and kube-controller-manager, front-proxy files       |
 //! | `settings`      | the kernel's settings, now and at boot                              |
 //! | `packet_filter` | what the kernel's packet filter holds, by the machine's own programs |
@@ -25,6 +26,7 @@
 //! | `run`           | running a program: fixed directories, no environment, bounded       |
 
 mod clock;
+mod commands;
 mod control_plane;
 mod dial;
 mod files;
@@ -170,7 +172,7 @@ impl Machine {
 
         let mut facts = Facts::default();
         facts.keep("identity", identity);
-        let (clock, (filters, service_rules), resolver, runtime, dials) = tokio::join!(
+        let (clock, (filters, service_rules), resolver, runtime, commands, dials) = tokio::join!(
             slowly(clock::look(&place)),
             async {
                 match timeout(SLOW, packet_filter::look(&place)).await {
@@ -180,6 +182,7 @@ impl Machine {
             },
             slowly(resolver::look(&place)),
             slowly(runtime::look(&place)),
+            slowly(commands::look(&place)),
             dial::all(&place, &options.dials),
         );
         facts.keep("clock", clock);
@@ -187,6 +190,7 @@ impl Machine {
         facts.keep("rules for Services", service_rules);
         facts.keep("resolver", resolver);
         facts.keep("container runtime", runtime);
+        facts.keep("component flags", commands);
         for (target, dial) in dials {
             facts.keep(&format!("dial {target}"), dial);
         }

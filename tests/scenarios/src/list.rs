@@ -227,6 +227,16 @@ pub(crate) const CHAIN: &[Scenario] = &[
         cure: Cure::Production,
     },
     Scenario {
+        name: "flag-not-known",
+        about: "a metrics-server with an argument out of a guide for 0.2",
+        core: false,
+        looks: &[
+            nodes(Expect::roots(&["metrics-server-flag-unknown"])),
+            api(Expect::roots(&["metrics-server-flag-unknown"])),
+        ],
+        cure: Cure::Production,
+    },
+    Scenario {
         name: "image-not-there",
         about: "a tag of metrics-server's image that the registry does not have",
         core: false,

@@ -35,7 +35,7 @@ const HAZARDS: Expect = Expect::roots(&[
 const FILTERED: Expect = Expect::roots(&["kubelet-port-filtered"]).on(&["Node node2"]);
 
 /// Every scenario of machines.
-pub(crate) const MACHINES: [Scenario; 20] = [
+pub(crate) const MACHINES: [Scenario; 21] = [
     Scenario {
         name: "machines-healthy",
         about: "a cluster that works, whose machines were all asked",
@@ -147,6 +147,13 @@ pub(crate) const MACHINES: [Scenario; 20] = [
         core: false,
         looks: &[asked(Expect::roots(&["kubelet-config-missing"]).on(&["Node node2"]))],
         cure: Cure::None,
+    },
+    Scenario {
+        name: "machines-flag-unknown",
+        about: "a kubelet that is given flags which Kubernetes has taken out",
+        core: false,
+        looks: &[asked(Expect::roots(&["component-flag-unknown"]).on(&["Node node1"]))],
+        cure: Cure::Production,
     },
     Scenario {
         name: "machines-front-proxy-expired",

@@ -9,6 +9,7 @@ use cluster::{
 };
 
 mod faults;
+mod flags;
 mod inside;
 mod instances;
 mod job;

@@ -317,6 +317,14 @@ fn registration(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             cluster.kubectl(&["-n", "kube-system", "scale", "deployment/metrics-server", "--replicas=0"])?;
             apiservice_says(cluster, "have no addresses")
         }
+        "flag-not-known" => {
+            cluster.install_metrics_server(&MetricsServer {
+                extra_args: vec!["--source=kubernetes.summary_api:https://kubernetes.default".to_owned()],
+                ..MetricsServer::default()
+            })?;
+            log_has(cluster, "unknown flag: --source")?;
+            apiservice_says(cluster, "have no addresses")
+        }
         "container-port-renamed" => {
             changed(cluster, "          name: https\n", "          name: main-port\n")?;
             apiservice_says(cluster, "have no addresses")
@@ -329,6 +337,7 @@ fn registration(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             | "wrong-port"
             | "selector-matches-nothing"
             | "scaled-to-zero"
+            | "flag-not-known"
             | "container-port-renamed"
     )
     .then(make)

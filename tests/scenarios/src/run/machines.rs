@@ -144,6 +144,11 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             cluster.lose_kubelet_config("node2")?;
             not_ready(cluster, "node2")
         }
+        "flag-unknown" => {
+            works_on_node1(cluster)?;
+            cluster.give_kubelet_flags("node1", "--network-plugin=cni --cni-bin-dir /opt/cni/bin --v=2")?;
+            not_ready(cluster, "node1")
+        }
         "front-proxy-expired" => {
             working(cluster, &MetricsServer::default())?;
             cluster.expire_front_proxy_certificate(Some("/etc/kubernetes/front-proxy"))?;
