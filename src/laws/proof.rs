@@ -161,6 +161,7 @@ fn no_check_panics_or_repeats_itself() {
 /// manifests, versions that decide. The cases beside these checks read it.
 const READ_ELSEWHERE: &[(&str, Need)] = &[
     ("forward-policy-drop", Need::HostControlPlane),
+    ("hpa-metric-without-data", Need::Hpas),
     ("cgroup-drivers-differ", Need::Nodes),
     ("cgroup-drivers-hazard", Need::Nodes),
     ("cgroup-drivers-hazard", Need::Pods),
@@ -229,6 +230,10 @@ fn checks_read_what_they_declare() {
 
 /// Checks that no recording can show failing, with the reason.
 const NEVER_FAILS: &[(&str, &str)] = &[
+    (
+        "component-flag-removed",
+        "the programs of the reference cluster are newer than every flag that was removed",
+    ),
     ("conntrack-full", "the limit is one for the whole kernel, and no namespace may change it"),
     ("swap-stops-kubelet", "the reference machine has no swap"),
     ("host-clock-wrong", "the hosts of the reference cluster share one clock"),
