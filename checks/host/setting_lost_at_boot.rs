@@ -42,7 +42,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Warning,
     kind: Kind::Hazard,
     modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
-    needs: &[Need::HostSettings, Need::HostFilters, Need::HostKubelet],
+    needs: &[Need::HostSettings, Need::HostFilters, Need::HostIdentity, Need::HostKubelet],
     explains: &[],
     question: Question::Listed,
     source: include_str!("setting_lost_at_boot.rs"),
@@ -125,6 +125,7 @@ fn kubelet(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Option<F
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostSettings, |ctx, host, subject| {
         if evidence.mode != Mode::Host && host.node.is_none() {
+            ctx.need(&host.identity)?;
             return Ok(not_applicable("it is no node of the cluster, and so runs no pods"));
         }
         let found =
