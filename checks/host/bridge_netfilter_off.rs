@@ -48,7 +48,7 @@ pub(crate) const CHECK: Check = Check {
     remedies,
 };
 
-const NAME: &str = "net.bridge.bridge-nf-call-iptables";
+pub(super) const NAME: &str = "net.bridge.bridge-nf-call-iptables";
 
 fn run(_: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostSettings, |ctx, host, subject| {

@@ -126,8 +126,10 @@ fn memory() -> u64 {
 fn bound(child: &Child, memory: u64) {
     let number = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     if let Some(number) = number {
-        let most = Rlimit { current: Some(memory), maximum: Some(memory) };
-        let _ = prlimit(Some(number), Resource::As, most);
+        let most = |most| Rlimit { current: Some(most), maximum: Some(most) };
+        // nft ends by abort(3) when it gets no memory; nothing is to be written for that.
+        let _ = prlimit(Some(number), Resource::Core, most(0));
+        let _ = prlimit(Some(number), Resource::As, most(memory));
     }
 }
 
@@ -155,5 +157,26 @@ fn become_inside(arguments: &[OsString]) -> std::io::Error {
     match entered {
         Ok(()) => std::process::Command::new(program).args(rest).exec(),
         Err(error) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::files::Root;
+    use super::super::processes::Processes;
+    use super::*;
+
+    /// `tail` keeps the last line, and the zeros never end one.
+    #[tokio::test]
+    async fn a_program_that_takes_too_much_memory_is_stopped_and_that_is_said() {
+        let root = Root::open(Path::new("/")).expect("the root");
+        let place = Place { processes: Processes::look(&root), root, is_root: false };
+        let tail = find(&place, "tail").expect("tail is there");
+        let failed = output(&place, &tail, &["-n", "1", "/dev/zero"]).await.expect_err("it cannot end");
+        // On a machine at its limits time is up first.
+        let told = failed.message.contains(" MiB here)") || failed.words().contains("no answer in time");
+        assert!(told, "{failed:?}");
     }
 }

@@ -300,8 +300,19 @@ fn only_dead_namespaces_of_probes_are_removed_unless_it_is_asked_for() {
 fn who_may_not_make_a_namespace_is_told_so_at_once() {
     let world = World::new(good());
     world.fake.refuse_namespaces();
-    let said = stderr(&world.run(&["--host"]));
+    let table = world.scratch.path("table");
+    let output = world.run(&["--host", "-o", &format!("table={table}")]);
+    let said = stderr(&output);
     assert!(said.contains("namespaces is forbidden"), "{said}");
+    // Machines were to be looked at, and were not: that the pipeline works is no answer to that.
+    assert_eq!(code(&output), 3, "{said}");
+    let report = std::fs::read_to_string(&table).expect("a report");
+    let report = report.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(report.starts_with("Undecided"), "{report}");
+    assert!(
+        report.contains("The machine node1 is left out: ") && report.contains("namespaces is forbidden"),
+        "{report}"
+    );
     assert!(!said.contains("could not be removed"), "{said}");
     // It looks for leftovers, tries to make one, and asks for none to go.
     let methods = world.fake.seen();
