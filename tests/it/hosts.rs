@@ -175,9 +175,8 @@ fn a_machine_alone_whose_packet_filter_was_not_seen_is_undecided() {
     let file = alone(&scratch, "machines-healthy.machines.jsonl", "node1", |line| {
         if line["request"]["fact"]["fact"] == "packet filter" {
             for set in line["outcome"]["fact"]["value"]["rulesets"].as_array_mut().expect("rulesets") {
-                for chain in
-                    set["chains"]["filter"].as_object_mut().into_iter().flat_map(|it| it.values_mut())
-                {
+                let chains = set["chains"].get_mut("filter").and_then(Value::as_object_mut);
+                for chain in chains.into_iter().flat_map(|it| it.values_mut()) {
                     chain["left_out"] = json!(49_000);
                 }
             }
