@@ -46,12 +46,12 @@ pub(crate) const CHECK: Check = Check {
     needs: &[
         Need::Pods,
         Need::MetricsDiscovery,
+        Need::HostIdentity,
         Need::HostServiceRules,
         Need::HostKubelet,
         Need::HostKubeProxy,
         Need::HostControlPlane,
         Need::HostRoutes,
-        Need::HostIdentity,
     ],
     explains: super::EXPLAINS,
     question: alone::QUESTION,

@@ -46,7 +46,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Warning,
     kind: Kind::Hazard,
     modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
-    needs: &[Need::HostSettings, Need::HostFilters, Need::HostIdentity, Need::HostKubelet, Need::HostRoutes],
+    needs: &[Need::HostIdentity, Need::HostSettings, Need::HostFilters, Need::HostKubelet, Need::HostRoutes],
     explains: &[],
     question: Question::Listed,
     source: include_str!("setting_lost_at_boot.rs"),

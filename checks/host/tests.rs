@@ -570,3 +570,19 @@ fn a_strict_filter_of_reverse_paths_matters_with_two_ways_only() {
     host.settings = seen(Need::HostSettings, settings);
     assert_eq!(judge(check, cluster(), host), Outcome::Pass);
 }
+
+#[test]
+fn a_machine_that_was_to_be_looked_at_and_was_not_leaves_the_verdict_open() {
+    use crate::diagnosis::{Policy, Verdict, diagnose};
+    static CHECKS: [Check; 2] = [super::kubelet_config_missing::CHECK, forward_policy_drop::CHECK];
+    let verdict = |why: Why| {
+        let host = Host::unseen("n2", machine().taken_at, &why);
+        diagnose(&CHECKS, &Evidence { hosts: vec![host], ..healthy() }, Policy::default()).verdict
+    };
+    assert_eq!(verdict(Why::Lacking("namespaces is forbidden".to_owned())), Verdict::Undecided);
+    // What was seen too long ago is left out, and the report says so.
+    assert_eq!(verdict(Why::Outdated("n2 said so yesterday".to_owned())), Verdict::Pass);
+    // Whose Node it is was not seen: it may be the one with metrics-server's pod.
+    let unknown = Host { node: None, identity: not_seen(Need::HostIdentity), ..machine() };
+    assert!(matches!(judge(&forward_policy_drop::CHECK, cluster(), unknown), Outcome::Undecided(_)));
+}
