@@ -23,6 +23,7 @@ mod probed;
 mod refusal;
 mod registration;
 pub mod registry;
+pub mod removed_flags;
 pub mod rules;
 mod service;
 mod support;

@@ -30,6 +30,8 @@ pub static CHECKS: &[Check] = &[
     crate::host::apiserver_flags_not_running::CHECK,
     crate::kubelet::cluster_dns_silent::CHECK,
     crate::host::cgroup_drivers_hazard::CHECK,
+    crate::host::component_flag_unknown::CHECK,
+    crate::host::component_flag_removed::CHECK,
     crate::registration::metrics_api_not_registered::CHECK,
     crate::registration::apiservice_service_missing::CHECK,
     crate::registration::apiservice_port_mismatch::CHECK,
@@ -42,6 +44,7 @@ pub static CHECKS: &[Check] = &[
     crate::workload::metrics_server_image_missing::CHECK,
     crate::workload::metrics_server_not_scheduled::CHECK,
     crate::workload::metrics_server_pods_refused::CHECK,
+    crate::workload::metrics_server_flag_unknown::CHECK,
     crate::api_access::pod_network_to_api_blocked::CHECK,
     crate::api_access::auth_reader_binding_missing::CHECK,
     crate::api_access::network_policy_blocks_egress::CHECK,
@@ -101,4 +104,6 @@ pub static CHECKS: &[Check] = &[
     crate::hpa::manifest_refused_by_server::CHECK,
     crate::hpa::hpa_target_type_ignored::CHECK,
     crate::hpa::hpa_metrics_reordered::CHECK,
+    crate::hpa::hpa_replicas_jump::CHECK,
+    crate::hpa::hpa_target_refused::CHECK,
 ];

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::command::Command;
 use super::{Flags, KubeletConfig, Look, Need, Obs, Why};
 
 /// One machine.
@@ -41,6 +42,8 @@ pub struct Host {
     pub api_server: Obs<Option<Component>>,
     /// kube-controller-manager, likewise.
     pub controller_manager: Obs<Option<Component>>,
+    /// How the components that are here are started: kubelet, kube-proxy and the control plane.
+    pub commands: Obs<Vec<Command>>,
     /// The certificates that kube-apiserver's flags name for the front proxy.
     pub front_proxy: Obs<FrontProxyFiles>,
     /// The container runtime; nothing where none runs.
@@ -95,6 +98,7 @@ impl Host {
             kube_proxy: HostKubeProxy,
             api_server: HostControlPlane,
             controller_manager: HostControlPlane,
+            commands: HostCommands,
             front_proxy: HostControlPlane,
             runtime: HostRuntime,
             clock: HostClock,

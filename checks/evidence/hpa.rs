@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Condition, Obs};
-use crate::plan::HpaSpec;
+use crate::plan::{HpaSpec, MetricRef};
 
 /// A HorizontalPodAutoscaler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,14 +23,52 @@ pub struct Hpa {
     pub metrics: Vec<MetricSpec>,
     /// The whole specification, with the defaults of the API.
     pub spec: HpaSpec,
-    /// For every entry of `status.currentMetrics` whether the controller has filled it.
+    /// For every metric of [`Hpa::spec`] whether the controller has a value of it in `status.currentMetrics`.
     pub filled: Vec<bool>,
+    /// The counts and values that the controller wrote last.
+    #[serde(default)]
+    pub status: HpaStatus,
     /// `status.conditions`.
     pub conditions: Vec<Condition>,
     /// The scale of its target; `None` when there is no such object.
     pub scale: Obs<Option<HpaTarget>>,
     /// The pods that the target's selector matches.
     pub pods: Obs<Vec<HpaPod>>,
+}
+
+/// What the controller wrote of an autoscaler last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HpaStatus {
+    /// `status.currentReplicas`: the scale of the target when the controller looked last.
+    pub replicas: i64,
+    /// `status.desiredReplicas`: what it set then.
+    pub desired: i64,
+    /// The entries of `status.currentMetrics` that it has filled.
+    pub values: Vec<MetricValue>,
+}
+
+impl HpaStatus {
+    /// Whether there is a value of this metric. By what it is, not by its place: what stands there may be of an earlier
+    /// specification, until the controller looks again.
+    #[must_use]
+    pub fn has(&self, metric: &MetricRef) -> bool {
+        self.values.iter().any(|value| value.source == *metric)
+    }
+}
+
+/// A filled entry of `status.currentMetrics`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricValue {
+    /// Its place in the list.
+    pub index: usize,
+    /// Where it comes from.
+    pub source: MetricRef,
+    /// `current.averageUtilization` in percent.
+    pub average_utilization: Option<i64>,
+    /// `current.averageValue`.
+    pub average_value: Option<String>,
+    /// `current.value`.
+    pub value: Option<String>,
 }
 
 /// One entry of `spec.metrics`.

@@ -5,6 +5,7 @@
 mod api_server;
 mod backend;
 mod cluster;
+mod command;
 mod front_proxy;
 mod gate;
 mod host;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use api_server::ApiServer;
 pub use backend::{Backend, Endpoint, EndpointPort, Pod, Service, ServicePort, Termination, Workload};
 pub use cluster::{Cluster, Distribution, GroupVersion, Identity, ServerVersion};
+pub use command::{Command, FlagsIn, Runs};
 pub use front_proxy::{AccessReviews, AnonymousAccess, AnonymousBinding, AuthConfig, Flags, FrontProxy};
 pub use gate::{
     Gate, HpaEvent, MetricAnswer, MetricItem, Namespace, OtherAutoscaler, Permitted, Plan, PlanMetric,
@@ -35,7 +37,9 @@ pub use host::{
     HostIdentity, HostProxy, KubeletFile, Listener, NameServer, Named, Process, Reach, Resolver, Route,
     Runtime, ServiceRules, Setting, Unit,
 };
-pub use hpa::{Hpa, HpaPod, HpaTarget, MetricSource, MetricSpec, PodContainer, PodTemplate};
+pub use hpa::{
+    Hpa, HpaPod, HpaStatus, HpaTarget, MetricSource, MetricSpec, MetricValue, PodContainer, PodTemplate,
+};
 pub use log::{DialFailure, FrontProxyFailure, LogSignal, ScrapeFailure, Signature, read_log};
 pub use manifest::{Document, Manifests, Odd, Place, Problem, ProblemKind};
 pub use metrics::{Answer, Metrics, NodeMetric};

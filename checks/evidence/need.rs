@@ -133,6 +133,8 @@ needs! {
     HostKubeProxy => Grant::Host;
     /// The control plane on a machine: flags, and the certificates that they name.
     HostControlPlane => Grant::Host;
+    /// How the components on a machine are started: the names of their flags, and their versions.
+    HostCommands => Grant::Host;
     /// The container runtime of a machine.
     HostRuntime => Grant::Host;
     /// The clock of a machine.

@@ -44,10 +44,24 @@ pub struct Condition {
     pub since: Option<Timestamp>,
 }
 
+/// 30 s between two probes, and what a probe and two clocks may take.
+const ALL_HAVE_PROBED_S: i64 = 45;
+
 impl Condition {
     /// Whether the status is `True`.
     #[must_use]
     pub fn is_true(&self) -> bool {
         self.status == "True"
+    }
+
+    /// Whether the `Available` of an APIService has been true for so long that every kube-apiserver has found it so. Each
+    /// of them probes the backend at least every 30 s and writes what it found into this one condition
+    /// (`staging/src/k8s.io/kube-aggregator/pkg/controllers/status/remote/remote_available_controller.go`). Where one
+    /// does not reach the backend and another does, it is true nearly always and never for long: what the one writes the
+    /// other corrects within milliseconds, every ten seconds or so.
+    #[must_use]
+    pub fn is_true_for_all(&self, now: Timestamp) -> bool {
+        let stood = self.since.map(|since| now.duration_since(since).as_secs());
+        self.is_true() && stood.is_some_and(|seconds| seconds >= ALL_HAVE_PROBED_S)
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! metrics-server is Ready and the API server cannot talk to it: no route into the pod network, a firewall on
 //! its port, a NetworkPolicy, no kube-proxy on the control-plane host. Neither certificates nor the kubelets
-//! are involved.
+//! are involved. Where the message has `proxyconnect`, kube-apiserver did not try: it sent the call to the proxy of its
+//! environment (`HTTPS_PROXY`, `NO_PROXY`).
 //!
 //! ## How to fix it
 //!
@@ -44,6 +45,7 @@ pub(crate) const CHECK: Check = Check {
         "kube-proxy-not-programming",
         "network-policy-blocks-ingress",
         "control-plane-without-pod-route",
+        "proxy-catches-cluster",
     ]),
     modes: &[Mode::Installed],
     needs: &[Need::ApiService],
@@ -53,6 +55,9 @@ pub(crate) const CHECK: Check = Check {
     run,
     remedies: no_remedies,
 };
+
+/// Go's words where the way leads through a proxy of the environment (net/http, `Transport.dialConn`).
+const PROXY: &str = "proxyconnect";
 
 const WORDS: &[&str] = &[
     "i/o timeout",
@@ -64,6 +69,7 @@ const WORDS: &[&str] = &[
     "timed out waiting for https://",
     // A connection of before on which pings have no answer any more (golang.org/x/net/http2, `closeForLostPing`).
     "http2: client connection lost",
+    PROXY,
 ];
 
 /// The condition that says that no connection came about, and the words in it that do.
@@ -79,11 +85,15 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             return Ok(not_applicable("there is no APIService"));
         };
         let Some((condition, words)) = failure(apiservice) else { return Ok(Outcome::Pass) };
-        let decide = Step::run(
-            "every control-plane host",
-            "for address in $(kubectl get endpointslices -A -l kubernetes.io/service-name=metrics-server -o jsonpath='{.items[*].endpoints[*].addresses[0]}'); do curl -sk -o /dev/null -w \"$address %{http_code}\\n\" --max-time 5 https://$address:10250/livez; done",
-        );
-        let finding = Finding::new(support::apiservice(), format!("its probe ended with \"{words}\""))
+        let by_proxy = condition.message.contains(PROXY);
+        let script = if by_proxy {
+            "tr '\\0' '\\n' < /proc/$(pgrep -o -x kube-apiserver)/environ | grep -i _proxy="
+        } else {
+            "for address in $(kubectl get endpointslices -A -l kubernetes.io/service-name=metrics-server -o jsonpath='{.items[*].endpoints[*].addresses[0]}'); do curl -sk -o /dev/null -w \"$address %{http_code}\\n\" --max-time 5 https://$address:10250/livez; done"
+        };
+        let decide = Step::run("every control-plane host", script);
+        let way = if by_proxy { "went to a proxy and " } else { "" };
+        let finding = Finding::new(support::apiservice(), format!("its probe {way}ended with \"{words}\""))
             .cite(&evidence.registration, "status.conditions[Available].message", &condition.message, "all checks passed")
             .decided_by(decide)
             .at(support::nodes_of_pods(evidence))

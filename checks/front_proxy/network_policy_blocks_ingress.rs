@@ -87,7 +87,22 @@ fn decide(ctx: &Context<'_>, evidence: &Evidence) -> Decision {
     let Some(apiservice) = ctx.need(&evidence.registration)? else {
         return Ok(not_applicable("there is no APIService"));
     };
-    let Some((condition, _)) = unreachable::failure(apiservice) else { return Ok(Outcome::Pass) };
+    let Some((condition, _)) = unreachable::failure(apiservice) else {
+        // One kube-apiserver of several may be shut out while the others set the condition right again.
+        let is_settled = apiservice
+            .available
+            .as_ref()
+            .is_none_or(|it| !it.is_true() || it.is_true_for_all(evidence.taken_at));
+        if is_settled {
+            return Ok(Outcome::Pass);
+        }
+        return match ctx.need(&evidence.api_servers)?.len() {
+            0 | 1 => Ok(Outcome::Pass),
+            _ => Err(unknown(
+                "the APIService is Available since a moment ago, and not every kube-apiserver has said so",
+            )),
+        };
+    };
     let pods = ctx.need(&evidence.backend.pods)?;
     if pods.is_empty() {
         return Ok(not_applicable("no pod of metrics-server is there"));

@@ -45,6 +45,9 @@ pub(crate) const CHECK: Check = Check {
     remedies,
 };
 
+/// kubeadm's.
+const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+
 /// The flags that the aggregation layer rests on.
 fn is_of_aggregation(name: &str) -> bool {
     name.starts_with("requestheader-")
@@ -69,7 +72,11 @@ fn run(_: &Evidence, results: &mut Results<'_>) {
         let Some(first) = differing.first() else { return Ok(Outcome::Pass) };
         let listed: Vec<String> = differing.iter().map(|name| format!("--{name}")).collect();
         let detail = format!("{} says otherwise in {}", component.path, listed.join(", "));
-        let finding = Finding::new(subject, detail).cite(
+        let mut finding = Finding::new(subject, detail);
+        if component.path == MANIFEST {
+            finding = finding.fact("manifest", MANIFEST);
+        }
+        let finding = finding.cite(
             &host.api_server,
             format!("flags.{first}"),
             value(&component.flags, first),
@@ -85,7 +92,13 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         .map(|finding| {
             let what = "see why the manifest does not run (`journalctl -u kubelet | grep kube-apiserver`), correct it, and \
                         let kube-apiserver start anew";
-            Step::manual(role::place(&finding.subject), what).verify("kubectl get --raw /readyz")
+            let step = Step::manual(role::place(&finding.subject), what);
+            if !finding.facts.contains_key("manifest") {
+                return step;
+            }
+            step.verify(format!(
+                "grep -oE -e '--(requestheader-|proxy-client-|enable-aggregator-routing)[^ \"]*' {MANIFEST} | while read -r flag; do ps -ww -o args= -C kube-apiserver | grep -qF -e \"$flag\" || exit 1; done"
+            ))
         })
         .collect();
     role::on_each(

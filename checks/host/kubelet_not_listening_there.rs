@@ -126,7 +126,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             .fact("port", port.to_string())
             .fact("runs", if kubelet.is_some() { "yes" } else { "no" });
         // Why a kubelet does not run is asked by checks of its own.
-        let others = ["kubelet-config-missing", "swap-stops-kubelet", "kubelet-port-taken"];
+        let others =
+            ["kubelet-config-missing", "component-flag-unknown", "swap-stops-kubelet", "kubelet-port-taken"];
         Ok(fail(if kubelet.is_some() { finding } else { finding.likely(&others).at([subject]) }))
     });
 }

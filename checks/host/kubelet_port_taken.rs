@@ -70,8 +70,12 @@ fn run(_: &Evidence, results: &mut Results<'_>) {
         });
         let Some(other) = other else { return Ok(Outcome::Pass) };
         let who = other.process.as_deref().unwrap_or("another program");
-        let at = format!("{}:{port}", other.address);
-        let finding = Finding::new(subject, format!("{who} listens at {at}"));
+        let at = if other.address.contains(':') {
+            format!("[{}]:{port}", other.address)
+        } else {
+            format!("{}:{port}", other.address)
+        };
+        let finding = Finding::new(subject, format!("{who} listens at {at}")).fact("port", port.to_string());
         Ok(fail(finding.cite(&host.listeners, at, who, "kubelet")))
     });
 }
@@ -80,9 +84,10 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings
         .iter()
         .map(|finding| {
+            let port = finding.facts.get("port").map_or("10250", String::as_str);
             let what = "stop the program at the kubelet's port or give it another port in its own configuration, and \
                         start the kubelet (`systemctl restart kubelet`)";
-            Step::manual(role::place(&finding.subject), what).verify("ss -ltnp | grep -w kubelet")
+            Step::manual(role::place(&finding.subject), what).verify(format!("ss -ltnp 'sport = :{port}' | grep -w kubelet"))
         })
         .collect();
     role::on_each("Give the port back to the kubelet", "", steps)

@@ -26,12 +26,13 @@
 
 use std::net::IpAddr;
 
-use super::role;
+use super::{place, role};
 use crate::Context;
 use crate::check::{
     Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, Undecided, fail, not_applicable,
 };
 use crate::evidence::{Component, Evidence, Host, Mode, Need, Why};
+use crate::support;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP039",
@@ -53,6 +54,9 @@ pub(crate) const CHECK: Check = Check {
     run,
     remedies,
 };
+
+/// kubeadm's.
+const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostControlPlane, |ctx, host, subject| {
@@ -78,7 +82,11 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             return Ok(Outcome::Pass);
         }
         let detail = format!("its kube-apiserver sends calls to {caught} to {proxy}");
-        let finding = Finding::new(subject, detail).fact("ranges", ranges.join(",")).cite(
+        let mut finding = Finding::new(subject, detail).fact("ranges", ranges.join(","));
+        if component.path == MANIFEST {
+            finding = finding.fact("manifest", MANIFEST);
+        }
+        let finding = finding.fact("run_on", place::run_on(host)).cite(
             &host.proxies,
             "kube-apiserver NO_PROXY",
             if exceptions.is_empty() { "not set" } else { exceptions },
@@ -139,16 +147,41 @@ fn is_in(address: IpAddr, start: IpAddr, length: u32) -> bool {
     }
 }
 
+fn place(finding: &Finding) -> String {
+    finding.facts.get("run_on").cloned().unwrap_or_default()
+}
+
+/// Adds ranges to `NO_PROXY` of kubeadm's manifest, which has the variables as they were in the shell of whoever ran it, in
+/// letters large or small; the kubelet then starts kube-apiserver anew. The copy is made outside the manifests' folder,
+/// where the kubelet would run it. Where the variables come from elsewhere nothing is changed.
+fn edit_manifest(ranges: &str) -> String {
+    let added = format!("{ranges},.svc,.cluster.local");
+    let script = format!(
+        "manifest={MANIFEST}\nnew=/etc/kubernetes/kube-apiserver.yaml.new\nold=$(pgrep -o -x kube-apiserver || true)\ncp -p \"$manifest\" \"$new\"\nif grep -qi '^ *- name: no_proxy$' \"$new\"; then\n  sed -i '/^ *- name: [Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]$/{{n;s#value: *[\"\\x27]\\{{0,1\\}}\\([^\"\\x27]*\\)[\"\\x27]\\{{0,1\\}} *$#value: \"\\1,{added}\"#}}' \"$new\"\nelse\n  sed -i 's#^\\( *\\)- name: [Hh][Tt][Tt][Pp][Ss]_[Pp][Rr][Oo][Xx][Yy]$#\\1- name: NO_PROXY\\n\\1  value: \"{added}\"\\n&#' \"$new\"\nfi\ngrep -qF '{added}' \"$new\" || {{ echo 'the variables do not come from this manifest: nothing was changed' >&2; rm \"$new\"; exit 1; }}\nmv \"$new\" \"$manifest\"\nfor try in $(seq 60); do\n  now=$(pgrep -o -x kube-apiserver || true)\n  [ -n \"$now\" ] && [ \"$now\" != \"$old\" ] && kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz >/dev/null 2>&1 && break\n  sleep 2\ndone"
+    );
+    support::on_host(MANIFEST, &script)
+}
+
+/// Whether the kube-apiserver that runs has these ranges.
+fn obeys(ranges: &str) -> String {
+    format!(
+        "tr '\\0' '\\n' < /proc/$(pgrep -o -x kube-apiserver)/environ | grep -i '^no_proxy=' | grep -F '{ranges}'"
+    )
+}
+
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings
         .iter()
         .map(|finding| {
             let ranges = finding.facts.get("ranges").map_or("", String::as_str);
+            if finding.facts.contains_key("manifest") {
+                return Step::run(place(finding), edit_manifest(ranges)).verify(obeys(ranges));
+            }
             let what = format!(
                 "add {ranges},.svc,.cluster.local to NO_PROXY in the environment of kube-apiserver, in its manifest \
                  (/etc/kubernetes/manifests/kube-apiserver.yaml) or unit, and let it start anew"
             );
-            Step::manual(role::place(&finding.subject), what).verify("kubectl get --raw /readyz")
+            Step::manual(place(finding), what).verify(obeys(ranges))
         })
         .collect();
     role::on_each("Keep the proxy out of the cluster", "kube-apiserver restarts once.", steps)

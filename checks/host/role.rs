@@ -56,9 +56,12 @@ pub(super) struct Running {
 /// The kubelet, where it runs and has got over its start.
 pub(super) fn running(ctx: &Context<'_>, host: &Host) -> Result<Option<Running>, Undecided> {
     let Some(process) = ctx.need(&host.kubelet)? else { return Ok(None) };
-    let is_new =
-        process.started.is_some_and(|started| host.taken_at.duration_since(started).as_secs() < STARTING_S);
-    Ok((!is_new).then_some(Running { since: process.started }))
+    Ok(has_got_over_its_start(host, process.started).then_some(Running { since: process.started }))
+}
+
+/// Whether a process that started then has got over its start; one of which that is not known has.
+pub(super) fn has_got_over_its_start(host: &Host, started: Option<Timestamp>) -> bool {
+    started.is_none_or(|started| host.taken_at.duration_since(started).as_secs() >= STARTING_S)
 }
 
 /// A cure that is one step on each of these machines.

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use crate::check::{Check, Outcome};
-use crate::evidence::{Evidence, Flags, Host, KubeletFile, Mode, Need, Obs, Process, Unit, unseen};
+use crate::evidence::{
+    Command, Evidence, Flags, FlagsIn, Host, KubeletFile, Mode, Need, Obs, Process, Unit, unseen,
+};
 
 /// A machine of which nothing was seen.
 pub(super) fn host() -> Host {
@@ -54,6 +56,19 @@ pub(super) fn file() -> KubeletFile {
         address: "0.0.0.0".to_owned(),
         cluster_dns: Vec::new(),
         decoy: None,
+    }
+}
+
+/// A component that does not run and has these flags in `/etc/x.conf`.
+pub(super) fn command(component: &str, version: Option<&str>, names: &[&str]) -> Command {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    Command {
+        component: component.to_owned(),
+        seen_as: "unit".to_owned(),
+        path: format!("/etc/systemd/system/{component}.service"),
+        version: version.map(str::to_owned),
+        flags: Some(vec![FlagsIn { file: "/etc/x.conf".to_owned(), names }]),
+        runs: None,
     }
 }
 

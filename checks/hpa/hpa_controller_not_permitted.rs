@@ -177,7 +177,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::evidence::{Condition, Hpa, HpaTarget};
+    use crate::evidence::{Condition, Hpa, HpaStatus, HpaTarget};
     use crate::plan::testing::{cpu, forbidden, hpa, online, results, seen, word};
 
     fn permitted(allowed: bool) -> Obs<Permitted> {
@@ -224,6 +224,7 @@ mod tests {
             metrics: Vec::new(),
             spec: plan.spec.clone(),
             filled: vec![true],
+            status: HpaStatus::default(),
             conditions: vec![condition("AbleToScale"), condition("ScalingActive")],
             scale: seen(Need::HpaTarget, Some(HpaTarget { replicas: 1, selector: "app=other".to_owned() })),
             pods: seen(Need::HpaPods, Vec::new()),

@@ -26,6 +26,7 @@
 //! - Failure catalogue: `custom-metric-unknown` (AH-F02), `custom-metrics-none-returned` (AH-F04),
 //!   `external-metric-empty` (AH-G02)
 
+use crate::Context;
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Undecided, fail,
     not_applicable,
@@ -42,7 +43,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: &[Mode::Gate],
-    needs: &[Need::CustomMetrics, Need::ExternalMetrics],
+    needs: &[Need::Hpas, Need::CustomMetrics, Need::ExternalMetrics],
     explains: &["hpa-metrics-unreadable"],
     question: Question::Deciding { modes: &[Mode::Gate], unless: &[] },
     source: include_str!("hpa_metric_without_data.rs"),
@@ -59,7 +60,12 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         if evidence.gate.offline {
             return Ok(not_applicable("manifests alone are judged"));
         }
-        let answer = ctx.need(&metric.seen.answer)?;
+        let answer = match ctx.need(&metric.seen.answer) {
+            Ok(answer) => answer,
+            // Where the caller may not ask, the controller's own answer tells.
+            Err(_) if is_read(ctx, evidence, metric)? => return Ok(Outcome::Pass),
+            Err(missing) => return Err(missing),
+        };
         if answer.status >= 500 {
             return Ok(not_applicable("the adapter does not answer"));
         }
@@ -84,6 +90,22 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                 .cite(&metric.seen.answer, path, value, "at least one value"),
         ))
     });
+}
+
+/// Whether the controller reads the metric for the same autoscaler now. Nothing of that is known where the autoscalers of
+/// the cluster were not asked about.
+///
+/// # Errors
+///
+/// When the autoscalers of the cluster were not seen.
+fn is_read(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>) -> Result<bool, Undecided> {
+    let Some(live) = &metric.plan.live else { return Ok(false) };
+    let is_true = |kind: &str| live.conditions.iter().any(|it| it.kind == kind && it.status == "True");
+    let same = live.spec.target == metric.plan.spec.target && live.status.has(&metric.spec.source);
+    if !same || !is_true("AbleToScale") || !is_true("ScalingActive") {
+        return Ok(false);
+    }
+    ctx.need(&evidence.gate.live).map(|()| true)
 }
 
 /// Whether the object of a metric stands in the manifests too, so that it may not be there yet.
@@ -119,10 +141,40 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::testing::{answered, cpu, external, forbidden, hpa, offline, online, result, word};
+    use crate::plan::testing::{
+        answered, cpu, external, forbidden, hpa, offline, online, result, seen, word,
+    };
 
     fn after(status: i64, values: &[&str]) -> &'static str {
         word(&result(&CHECK, &answered(status, values)))
+    }
+
+    /// An account that may not read the metric sees that the controller does.
+    #[test]
+    fn the_value_that_the_controller_read_decides_where_nobody_else_may() {
+        let mut evidence = online(&[hpa("web", json!([external()]))]);
+        evidence.gate.live = seen(Need::Hpas, ());
+        let plan = &mut evidence.gate.plans[0];
+        plan.metrics[0].answer = forbidden(Need::ExternalMetrics);
+        assert_eq!(word(&result(&CHECK, &evidence)), "open");
+        let plan = &mut evidence.gate.plans[0];
+        let condition =
+            |kind: &str| json!({"kind": kind, "status": "True", "reason": "", "message": "", "since": null});
+        let live = json!({
+            "namespace": "shop", "name": "web", "created": "2026-01-01T00:00:00Z", "target": ["apps/v1", "Deployment", "web"],
+            "metrics": [], "spec": plan.spec, "filled": [true],
+            "status": {"replicas": 2, "desired": 2, "values": [
+                {"index": 0, "source": plan.spec.metrics[0].source, "average_utilization": null, "average_value": "3", "value": null},
+            ]},
+            "conditions": [condition("AbleToScale"), condition("ScalingActive")],
+            "scale": plan.scale, "pods": plan.pods,
+        });
+        plan.live = Some(serde_json::from_value(live).expect("an autoscaler"));
+        assert_eq!(word(&result(&CHECK, &evidence)), "pass");
+        // A value of another metric says nothing of this one.
+        let live = evidence.gate.plans[0].live.as_mut().expect("it is there");
+        live.status.values[0].source = MetricRef::Resource { name: "cpu".to_owned() };
+        assert_eq!(word(&result(&CHECK, &evidence)), "open");
     }
 
     #[test]

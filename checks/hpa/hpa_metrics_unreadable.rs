@@ -31,7 +31,7 @@ use crate::check::{
     no_remedies, not_applicable,
 };
 use crate::diagnosis::fresh_s;
-use crate::evidence::{Evidence, Hpa, HpaEvent, Look, Mode, Need, NodeMetric, Why};
+use crate::evidence::{Evidence, Hpa, HpaEvent, Look, MetricValue, Mode, Need, NodeMetric, Why};
 use crate::hpa::{self, gate};
 use crate::plan::{MetricSpec, YOUNG_S as YOUNG_POD_S};
 use crate::support;
@@ -55,6 +55,8 @@ pub(crate) const CHECK: Check = Check {
 /// From when on an event says little about now. Of what the controller says each 15 seconds one in five minutes is written
 /// (`k8s.io/client-go/tools/record`, `defaultSpamQPS`).
 const OLD_EVENT_S: i64 = 600;
+/// What an autoscaler without conditions shows after that time.
+const NOT_LOOKED: &str = "the HPA controller has not looked at it";
 /// The controller's own start-up time for pods and metrics.
 const YOUNG_S: i64 = 120;
 
@@ -75,10 +77,21 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             })
         });
         let Some(condition) = bad else {
-            if hpa.conditions.is_empty() && young {
+            if !hpa.conditions.is_empty() {
+                return Ok(Outcome::Pass);
+            }
+            if young {
                 return Err(too_early());
             }
-            return Ok(Outcome::Pass);
+            // The controller writes conditions with its first look, whatever that comes to.
+            let finding = Finding::new(subject, format!("{NOT_LOOKED}; does kube-controller-manager run?"))
+                .cite(
+                    &evidence.hpas,
+                    format!("items[{}].status.conditions", hpa.name),
+                    "none",
+                    "AbleToScale and ScalingActive",
+                );
+            return Ok(fail(finding));
         };
         let waits = ["no metrics returned from resource metrics API", "did not receive metrics for"];
         if young && waits.iter().any(|words| condition.message.contains(words)) {
@@ -270,6 +283,12 @@ fn judged(
     if unable.is_none() && live.filled.get(index) == Some(&true) {
         return Ok(Outcome::Pass);
     }
+    let is_asked_for = |value: &MetricValue| live.spec.metrics.iter().any(|it| it.source == value.source);
+    let failing = condition("ScalingActive").is_some_and(|active| active.status == "False");
+    if unable.is_none() && !failing && !live.status.values.iter().all(is_asked_for) {
+        let why = "what the controller said last is of an earlier specification".to_owned();
+        return Err(Undecided { need: Need::Hpas, why: Why::TooEarly(why) });
+    }
     let pods = metric.plan.pods.peek().map(Vec::as_slice).unwrap_or_default();
     let young = |age: i64| age < YOUNG_S;
     if young(support::age_s(evidence, live.created))
@@ -283,7 +302,7 @@ fn judged(
     let event = said.is_none().then(|| event_of(metric)).flatten();
     let detail = match said {
         Some(condition) => format!("{}: {}", condition.reason, condition.message),
-        None if live.conditions.is_empty() => "the HPA controller has not looked at it".to_owned(),
+        None if live.conditions.is_empty() => NOT_LOOKED.to_owned(),
         None => "the HPA controller has not read it".to_owned(),
     };
     let mut finding = Finding::new(subject, detail);
@@ -308,8 +327,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::evidence::{Condition, HpaTarget, MetricAnswer, Obs};
-    use crate::plan::testing::{cpu, forbidden, hpa, online, seen};
+    use crate::evidence::{Condition, HpaStatus, HpaTarget, MetricAnswer, Obs};
+    use crate::plan::testing::{cpu, forbidden, hpa, online, seen, words};
 
     /// An autoscaler of the cluster with two metrics, of which the controller has read the first.
     fn evidence(events: Obs<Vec<HpaEvent>>) -> Evidence {
@@ -327,6 +346,7 @@ mod tests {
             metrics: Vec::new(),
             spec: plan.spec.clone(),
             filled: vec![true, false],
+            status: HpaStatus::default(),
             conditions: vec![Condition {
                 kind: "ScalingActive".to_owned(),
                 status: "True".to_owned(),
@@ -351,6 +371,33 @@ mod tests {
     fn said(evidence: &Evidence) -> Vec<String> {
         let results = CHECK.run(evidence).results.into_iter().filter(|(subject, _)| subject.kind == "Metric");
         results.map(|(_, outcome)| crate::plan::testing::words(&outcome)).collect()
+    }
+
+    #[test]
+    fn an_autoscaler_that_nobody_looked_at_is_not_fine() {
+        let planned = evidence(seen(Need::Events, Vec::new()));
+        let mut hpa = planned.gate.plans[0].live.clone().expect("it is there");
+        hpa.conditions.clear();
+        let taken_at = planned.taken_at;
+        let mut evidence = Evidence { mode: Mode::Installed, ..planned };
+        let mut word = |created| {
+            hpa.created = created;
+            evidence.hpas = seen(Need::Hpas, vec![hpa.clone()]);
+            CHECK
+                .run(&evidence)
+                .results
+                .iter()
+                .map(|(_, outcome)| words(outcome))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert_eq!(
+            word(taken_at.saturating_sub(130.seconds()).expect("a time")),
+            "the HPA controller has not looked at it; does kube-controller-manager run?"
+        );
+        assert!(
+            word(taken_at.saturating_sub(30.seconds()).expect("a time")).contains("younger than two minutes")
+        );
     }
 
     #[test]
@@ -386,6 +433,32 @@ mod tests {
         let words =
             "the HPA controller has not looked at it; its last event about it: FailedGetScale: no scale";
         assert_eq!(said(&whole), [words, words]);
+    }
+
+    /// As after `kubectl apply` until the controller looks again, or for good where it does not run.
+    #[test]
+    fn values_of_an_earlier_specification_promise_nothing() {
+        let mut changed = evidence(seen(Need::Events, Vec::new()));
+        let plan = &mut changed.gate.plans[0];
+        let live = plan.live.as_mut().expect("it is there");
+        let (index, source) = (0, live.spec.metrics[0].source.clone());
+        live.status.values.push(MetricValue {
+            index,
+            source,
+            average_utilization: Some(40),
+            average_value: Some("4m".to_owned()),
+            value: None,
+        });
+        let memory = crate::plan::MetricRef::Resource { name: "memory".to_owned() };
+        live.spec.metrics[0].source = memory.clone();
+        live.filled = live.spec.metrics.iter().map(|metric| live.status.has(&metric.source)).collect();
+        plan.spec.metrics[0].source = memory;
+        let words = said(&changed);
+        assert!(words.iter().all(|it| it.contains("an earlier specification")), "{words:?}");
+        // What failed with the specification as it is now is no question of time.
+        let live = changed.gate.plans[0].live.as_mut().expect("it is there");
+        "False".clone_into(&mut live.conditions[0].status);
+        assert!(said(&changed).iter().all(|it| it.starts_with("ValidMetricFound")), "{:?}", said(&changed));
     }
 
     #[test]

@@ -96,7 +96,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::evidence::{Hpa, Obs, Why};
+    use crate::evidence::{Hpa, HpaStatus, Obs, Why};
     use crate::plan::testing::{
         cpu, deployment, forbidden, hpa as autoscaler, offline, online, results, scale, seen, word, words,
     };
@@ -183,6 +183,7 @@ mod tests {
             metrics: Vec::new(),
             spec: crate::plan::HpaSpec::read("autoscaling/v2", &json!({})),
             filled: Vec::new(),
+            status: HpaStatus::default(),
             conditions: Vec::new(),
             scale: scale(selector),
             pods: Obs::unseen(Need::HpaPods, [], Why::NotRecorded),

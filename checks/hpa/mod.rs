@@ -19,6 +19,7 @@ pub(crate) mod hpa_metrics_unreadable;
 pub(crate) mod hpa_never_scales;
 pub(crate) mod hpa_readiness_unknown;
 pub(crate) mod hpa_replicas_in_manifest;
+pub(crate) mod hpa_replicas_jump;
 pub(crate) mod hpa_request_missing;
 pub(crate) mod hpa_selector_matches_others;
 pub(crate) mod hpa_selector_missing;
@@ -27,12 +28,14 @@ pub(crate) mod hpa_sidecar_request_unknown;
 pub(crate) mod hpa_target_at_zero;
 pub(crate) mod hpa_target_missing;
 pub(crate) mod hpa_target_not_scalable;
+pub(crate) mod hpa_target_refused;
 pub(crate) mod hpa_target_shared;
 pub(crate) mod hpa_target_type_ignored;
 mod injectors;
 pub(crate) mod manifest_refused_by_server;
 pub(crate) mod manifest_unreadable;
 pub(crate) mod scaledobject_cannot_scale;
+mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,8 @@
 //! What an autoscaler asks for and what the manifests say of its target, as the controller would read it.
 
+mod behavior;
 mod change;
+pub(crate) mod demand;
 pub(crate) mod keda;
 pub(crate) mod kinds;
 mod labels;
@@ -19,6 +21,7 @@ pub(crate) mod testing;
 mod v1;
 pub(crate) mod vpa;
 
+pub use behavior::{Behavior, Way};
 pub use change::change;
 pub use labels::{Labels, Selector};
 pub use limits::default_requests;

@@ -42,6 +42,14 @@ impl Quantity {
         (self.0 % NANO == 0).then(|| i64::try_from(self.0 / NANO).ok()).flatten()
     }
 
+    /// In thousandths, rounded away from zero as `MilliValue` of Kubernetes does; nothing where 64 bits do not hold it.
+    #[must_use]
+    pub fn milli(self) -> Option<i64> {
+        const MICRO: i128 = 1_000_000;
+        let rest = (self.0 % MICRO).signum();
+        i64::try_from(self.0 / MICRO + rest).ok()
+    }
+
     /// The sum; nothing where it is larger than can be counted.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
@@ -217,6 +225,24 @@ mod tests {
             (whole("5k"), whole("1500m"), whole("-2"), whole("16Ei")),
             (Some(5000), None, Some(-2), None)
         );
+    }
+
+    #[test]
+    fn thousandths_are_those_that_the_controller_counts_in() {
+        let milli = |text: &str| Quantity::read(text).and_then(Quantity::milli);
+        for (text, expected) in [
+            ("500m", Some(500)),
+            ("500", Some(500_000)),
+            ("100u", Some(1)),
+            ("-100u", Some(-1)),
+            ("1500u", Some(2)),
+            ("0", Some(0)),
+            ("9223372036854775807m", Some(i64::MAX)),
+            ("9223372036854775808m", None),
+            ("16Ei", None),
+        ] {
+            assert_eq!(milli(text), expected, "{text}");
+        }
     }
 
     proptest! {

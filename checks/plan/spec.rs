@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::behavior::Behavior;
 use super::v1;
 
 /// What an autoscaler asks for.
@@ -16,6 +17,9 @@ pub struct HpaSpec {
     pub max: Option<i64>,
     /// The metrics; CPU at 80 % where there are none, as the API fills it in.
     pub metrics: Vec<MetricSpec>,
+    /// What bounds how fast it scales.
+    #[serde(default)]
+    pub behavior: Behavior,
 }
 
 /// A reference to an object in the same namespace.
@@ -117,6 +121,7 @@ impl HpaSpec {
             min: spec["minReplicas"].as_i64().unwrap_or(1),
             max: spec["maxReplicas"].as_i64(),
             metrics,
+            behavior: Behavior::read(object),
         }
     }
 }
@@ -137,6 +142,25 @@ impl ObjectRef {
 }
 
 impl MetricRef {
+    /// Reads an entry of `spec.metrics` or of `status.currentMetrics`, which name their source alike.
+    #[must_use]
+    pub fn read(entry: &Value) -> Self {
+        let kind = entry["type"].as_str().unwrap_or_default();
+        let body = &entry[field(kind)];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (name, selector) = (text(&body["metric"]["name"]), selector(&body["metric"]["selector"]));
+        match kind {
+            _ if !body.is_object() => Self::Unusable { kind: kind.to_owned() },
+            "Resource" => Self::Resource { name: text(&body["name"]) },
+            "ContainerResource" => {
+                Self::ContainerResource { name: text(&body["name"]), container: text(&body["container"]) }
+            }
+            "Pods" => Self::Pods { name, selector },
+            "Object" => Self::Object { name, selector, of: ObjectRef::read(&body["describedObject"]) },
+            _ => Self::External { name, selector },
+        }
+    }
+
     /// The metric's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -161,6 +185,12 @@ impl MetricRef {
             Self::External { .. } => "External",
             Self::Unusable { .. } => "unusable",
         }
+    }
+
+    /// The field of an entry that says more of it; none for what is unusable.
+    #[must_use]
+    pub fn field(&self) -> Option<&'static str> {
+        Some(field(self.kind())).filter(|field| !field.is_empty())
     }
 
     /// The API group that serves it.
@@ -188,29 +218,20 @@ pub(super) fn cpu(pointer: &str, percent: i64) -> MetricSpec {
     }
 }
 
-fn metric(index: usize, entry: &Value) -> MetricSpec {
-    let kind = entry["type"].as_str().unwrap_or_default();
-    let field = match kind {
+/// The field of an entry that says more about a metric of this type.
+fn field(kind: &str) -> &'static str {
+    match kind {
         "Resource" => "resource",
         "ContainerResource" => "containerResource",
         "Pods" => "pods",
         "Object" => "object",
         "External" => "external",
         _ => "",
-    };
-    let body = &entry[field];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (name, selector) = (text(&body["metric"]["name"]), selector(&body["metric"]["selector"]));
-    let source = match kind {
-        _ if !body.is_object() => MetricRef::Unusable { kind: kind.to_owned() },
-        "Resource" => MetricRef::Resource { name: text(&body["name"]) },
-        "ContainerResource" => {
-            MetricRef::ContainerResource { name: text(&body["name"]), container: text(&body["container"]) }
-        }
-        "Pods" => MetricRef::Pods { name, selector },
-        "Object" => MetricRef::Object { name, selector, of: ObjectRef::read(&body["describedObject"]) },
-        _ => MetricRef::External { name, selector },
-    };
+    }
+}
+
+fn metric(index: usize, entry: &Value) -> MetricSpec {
+    let body = &entry[field(entry["type"].as_str().unwrap_or_default())];
     let target = &body["target"];
     let quantity = |field: &str| match &target[field] {
         Value::String(text) => Some(text.clone()),
@@ -219,9 +240,9 @@ fn metric(index: usize, entry: &Value) -> MetricSpec {
     };
     MetricSpec {
         pointer: format!("/spec/metrics/{index}"),
-        source,
+        source: MetricRef::read(entry),
         target: MetricTarget {
-            kind: text(&target["type"]),
+            kind: target["type"].as_str().unwrap_or_default().to_owned(),
             value: quantity("value"),
             average_value: quantity("averageValue"),
             average_utilization: target["averageUtilization"].as_i64(),

@@ -8,6 +8,7 @@ mod metrics;
 mod old_fields;
 mod schema;
 mod spec;
+pub(crate) mod workload;
 
 use std::collections::BTreeSet;
 

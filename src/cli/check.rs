@@ -15,6 +15,7 @@ use super::observe::{self, Wanted};
 use super::output::{Named, Output, OutputParser, Outputs};
 use super::rules::RuleArgs;
 use super::settings::{SettingArgs, Settings};
+use super::target::TargetArgs;
 use super::with::WithArgs;
 use super::{bug, duration, files, look, open, output};
 use crate::collect::{CollectOptions, KubeletLook};
@@ -44,6 +45,8 @@ pub(super) struct CheckArgs {
     #[command(flatten)]
     with: WithArgs,
     #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
     scope: Scope,
@@ -66,15 +69,16 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    /// Looks, and reports what was seen or why nothing was. `replay` is a file that no report may overwrite.
+    /// Looks, and reports what was seen or why nothing was. `inputs` are files that are read and that no report and no
+    /// recording may overwrite, each with the option that names it.
     pub(super) fn run(
         &self,
         ui: Ui,
         mode: Mode,
-        replay: Option<&Path>,
+        inputs: &[Named<'_>],
         see: impl FnOnce(&Settings) -> Result<Seen, Failure>,
     ) -> Exit {
-        self.run_and_keep(ui, mode, replay, see, |_| Ok(()))
+        self.run_and_keep(ui, mode, inputs, see, |_| Ok(()))
     }
 
     /// The same, for a report that `keep` takes elsewhere too. When it cannot, the report is written all the same, and
@@ -83,17 +87,15 @@ impl Judgement {
         &self,
         ui: Ui,
         mode: Mode,
-        replay: Option<&Path>,
+        inputs: &[Named<'_>],
         see: impl FnOnce(&Settings) -> Result<Seen, Failure>,
         keep: impl FnOnce(&Report) -> Result<(), Failure>,
     ) -> Exit {
         let config = self.settings.file();
-        let others: [Named<'_>; 4] = [
-            ("--replay", replay),
-            ("--record", self.record.as_deref()),
-            ("--config", config.as_deref()),
-            ("--baseline", self.settings.baseline.as_deref()),
-        ];
+        let mut read = inputs.to_vec();
+        read.extend([("--config", config.as_deref()), ("--baseline", self.settings.baseline.as_deref())]);
+        let mut others = read.clone();
+        others.push(("--record", self.record.as_deref()));
         let outputs = Outputs::new(&self.output, &others);
         let result = bug::caught(|| {
             outputs.check()?;
@@ -102,7 +104,9 @@ impl Judgement {
                 return Err(Failure::new(Kind::Usage, failure)
                     .hint("Name a file, or use `metrics-preflight capture -o -`."));
             }
-            for read in [&config, &self.settings.baseline].into_iter().flatten() {
+            // With --replay there is no recording to write, which is said elsewhere.
+            let written = read.iter().filter(|(name, _)| *name != "--replay");
+            for read in written.filter_map(|(_, read)| *read) {
                 if self.record.as_ref().is_some_and(|record| files::are_same(record, read)) {
                     let text = format!("--record would overwrite {}, which is read", read.display());
                     return Err(Failure::new(Kind::Usage, text).hint("Name another file for the recording."));
@@ -187,6 +191,7 @@ impl Scope {
             kubelets: (self.kubelets.map(KubeletLook::from)).or(defaults.kubelets).unwrap_or_default(),
             all_nodes: self.all_nodes,
             gate: None,
+            target_minor: defaults.target_minor,
             hosts: Vec::new(),
             probes: Vec::new(),
         }
@@ -221,7 +226,9 @@ pub(super) fn run(args: &CheckArgs, global: &Global, ui: Ui) -> Exit {
         seen
     };
     let keep = |report: &Report| args.config_map.keep(report, global);
-    args.judgement.run_and_keep(ui, asked, args.replay.as_deref(), see, keep)
+    let mut inputs = vec![("--replay", args.replay.as_deref())];
+    inputs.extend(args.with.files().iter().map(|file| ("--with", Some(file.as_path()))));
+    args.judgement.run_and_keep(ui, asked, &inputs, see, keep)
 }
 
 /// Writes the documents that these arguments want, when others among them cannot be used. The parser gives up at the
@@ -280,8 +287,9 @@ fn refuse_contradictions(args: &CheckArgs, global: &Global) -> Result<(), Failur
 async fn seen(args: &CheckArgs, global: &Global, settings: &Settings, ui: Ui) -> Result<Seen, Failure> {
     let rules = args.rules.load_with(&settings.config.rules)?;
     let with = args.with.load()?;
-    let wanted = |options| Wanted {
-        options: with.joined(options),
+    let wanted = |options: CollectOptions| Wanted {
+        options: with
+            .joined(CollectOptions { target_minor: args.target.minor(&settings.defaults), ..options }),
         policy: settings.policy,
         rules,
         waivers: settings.config.waivers.clone(),

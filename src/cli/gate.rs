@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use checks::evidence::{Manifests, Mode};
+use checks::evidence::{Evidence, Manifests, Mode};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -14,6 +14,7 @@ use super::look::Seen;
 use super::observe::{self, Wanted};
 use super::rules::RuleArgs;
 use super::settings::Settings;
+use super::target::minor;
 use super::with::With;
 use super::{Global, duration, look, open};
 use crate::collect::{CollectOptions, GateInput, KubeletLook};
@@ -75,13 +76,10 @@ const EXAMPLES: &str = "Examples:
   metrics-preflight gate -f manifests/ --offline --target-version 1.34
   metrics-preflight gate --live -n shop --wait 7m";
 
-/// The minor number of a version of Kubernetes 1.
-fn minor(text: &str) -> Result<u32, String> {
-    crate::config::minor(text).ok_or_else(|| "give a version such as 1.34".to_owned())
-}
-
 pub(super) fn run(args: &GateArgs, global: &Global, ui: Ui) -> Exit {
-    args.judgement.run(ui, Mode::Gate, args.replay.as_deref(), |settings| {
+    let mut inputs = vec![("--replay", args.replay.as_deref())];
+    inputs.extend(args.filename.iter().map(|file| ("-f", Some(file.as_path()))));
+    args.judgement.run(ui, Mode::Gate, &inputs, |settings| {
         refuse_contradictions(args, global)?;
         let manifests = manifests(args, ui)?;
         let runtime = runtime()?;
@@ -103,12 +101,30 @@ pub(super) fn run(args: &GateArgs, global: &Global, ui: Ui) -> Exit {
                 "there is no HorizontalPodAutoscaler where you asked for them, so there was none to judge",
             );
         }
-        if args.fail_if_none && seen.evidence.gate.plans.is_empty() {
+        if args.live && args.namespace.is_none() && settings.defaults.namespace.is_none() {
+            narrowed(&seen.evidence, ui);
+        }
+        // Where they could not be listed, nobody knows that there is none: the report says so.
+        if args.fail_if_none && gate.plans.is_empty() && asked {
             return Err(Failure::new(Kind::Input, "there is no HorizontalPodAutoscaler to judge")
                 .hint("Is it the right directory, and was every template rendered?"));
         }
         Ok(seen)
     })
+}
+
+/// Says where the autoscalers of one namespace stand for those of the cluster, which may not be listed.
+fn narrowed(evidence: &Evidence, ui: Ui) {
+    let live = &evidence.gate.live;
+    let from = live.peek().map(|()| &live.from);
+    let mut requests = from.into_iter().flatten().filter_map(|id| evidence.requests.get(*id));
+    if let Some(namespace) =
+        requests.find_map(|it| it.request.split("/namespaces/").nth(1)?.split('/').next())
+    {
+        ui.note(&format!(
+            "the autoscalers of the whole cluster may not be listed: only those of namespace {namespace} were judged"
+        ));
+    }
 }
 
 fn refuse_contradictions(args: &GateArgs, global: &Global) -> Result<(), Failure> {
@@ -185,6 +201,7 @@ async fn seen(
         namespace: namespace.clone(),
         kubelets: KubeletLook::Auto,
         all_nodes: false,
+        target_minor: None,
         hosts: Vec::new(),
         probes: Vec::new(),
         gate: Some(GateInput {

@@ -12,6 +12,7 @@ use super::look::{self, Judge, Seen, interrupted};
 use super::output::{HostOutput, HostOutputParser};
 use super::rules::RuleArgs;
 use super::settings::{SettingArgs, Settings};
+use super::target::TargetArgs;
 use crate::collect::{CollectOptions, HostLook, KubeletLook};
 use crate::exit::Exit;
 use crate::source::Source;
@@ -39,6 +40,8 @@ pub(super) struct HostArgs {
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = target)]
     dial: Vec<String>,
     #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
     settings: SettingArgs,
     /// How to write the report, and where; a file that ends with .jsonl gets the recording instead
     ///
@@ -57,6 +60,7 @@ const EXAMPLES: &str = "Examples:
   sudo metrics-preflight host
   sudo metrics-preflight host --dial 10.244.1.5:10250 -o node1.jsonl
   metrics-preflight host --root /host -o json
+  metrics-preflight host --target-version 1.37
   metrics-preflight check --with node1.jsonl --with control-plane.jsonl";
 
 /// A machine's name stands in requests and recordings.
@@ -90,7 +94,13 @@ fn judgement(args: HostArgs) -> Result<(Judgement, HostOptions), Failure> {
             }
         }
     }
-    let options = HostOptions { root: args.root, name: args.name, dials: args.dial, rules: args.rules };
+    let options = HostOptions {
+        root: args.root,
+        name: args.name,
+        dials: args.dial,
+        target: args.target,
+        rules: args.rules,
+    };
     Ok((Judgement { settings: args.settings, output, record }, options))
 }
 
@@ -99,6 +109,7 @@ struct HostOptions {
     root: PathBuf,
     name: Option<String>,
     dials: Vec<String>,
+    target: TargetArgs,
     rules: RuleArgs,
 }
 
@@ -107,7 +118,7 @@ pub(super) fn run(args: HostArgs, ui: Ui) -> Exit {
         Ok(both) => both,
         Err(failure) => return failure.tell(ui),
     };
-    judgement.run(ui, Mode::Host, None, |settings| {
+    judgement.run(ui, Mode::Host, &[], |settings| {
         refuse(&options)?;
         let runtime = runtime()?;
         let seen = runtime.block_on(seen(&options, settings, ui));
@@ -147,6 +158,15 @@ async fn seen(_options: &HostOptions, _settings: &Settings, _ui: Ui) -> Result<S
 async fn seen(options: &HostOptions, settings: &Settings, ui: Ui) -> Result<Seen, Failure> {
     use crate::source::{Machine, MachineOptions};
 
+    let user = rustix::process::geteuid();
+    if options.root != Path::new("/") && !user.is_root() {
+        ui.note(&format!(
+            "This runs as user {}, and most of what is below {} is for root to read. In a debug pod `kubectl debug \
+             --custom=FILE` makes it root, with {{\"securityContext\": {{\"runAsUser\": 0}}}} in the file.",
+            user.as_raw(),
+            options.root.display()
+        ));
+    }
     let rules = options.rules.load_with(&settings.config.rules)?;
     let stop = Interrupt::listen().await;
     let mut dials = options.dials.clone();
@@ -168,6 +188,7 @@ async fn seen(options: &HostOptions, settings: &Settings, ui: Ui) -> Result<Seen
         kubelets: KubeletLook::Never,
         all_nodes: false,
         gate: None,
+        target_minor: options.target.minor(&settings.defaults),
         hosts,
         probes: Vec::new(),
     };

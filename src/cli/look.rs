@@ -153,6 +153,7 @@ pub(super) fn recorded(header: &Header) -> Result<CollectOptions, Failure> {
         },
         all_nodes: value("all-nodes") == Some("true"),
         gate: None,
+        target_minor: None,
         hosts: HostLook::recorded(&header.arguments),
         probes: ProbeLook::recorded(&header.arguments),
     })

@@ -28,6 +28,7 @@ mod rbac;
 mod rule_files;
 mod rules;
 mod settings;
+mod target;
 mod with;
 
 use std::path::PathBuf;

@@ -101,7 +101,7 @@ pub(super) fn run(args: &ProbeArgs, global: &Global, ui: Ui) -> Exit {
         });
         return result.unwrap_or_else(|failure| failure.tell(ui));
     }
-    args.judgement.run(ui, args.mode(), None, |settings| {
+    args.judgement.run(ui, args.mode(), &[], |settings| {
         let runtime = runtime()?;
         let seen = runtime.block_on(seen(args, global, settings, ui));
         runtime.shutdown_background();

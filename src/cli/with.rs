@@ -29,6 +29,11 @@ pub(super) struct With {
 }
 
 impl WithArgs {
+    /// The files.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.with
+    }
+
     /// Reads the files.
     ///
     /// # Errors

@@ -124,6 +124,7 @@ impl Machine<'_, '_> {
             kube_proxy: self.fact("kube-proxy process", Need::HostKubeProxy).await,
             api_server: self.fact("kube-apiserver", Need::HostControlPlane).await,
             controller_manager: self.fact("kube-controller-manager", Need::HostControlPlane).await,
+            commands: self.fact("component flags", Need::HostCommands).await,
             front_proxy: self.fact("front-proxy certificates", Need::HostControlPlane).await,
             runtime: self.fact("container runtime", Need::HostRuntime).await,
             clock: self.fact("clock", Need::HostClock).await,

@@ -1,7 +1,9 @@
 //! The HorizontalPodAutoscalers, the scales of their targets, and the pods behind those.
 
-use checks::evidence::{Condition, Hpa, HpaPod, HpaTarget, Look, MetricSource, MetricSpec, Need, Obs, Why};
-use checks::plan::HpaSpec;
+use checks::evidence::{
+    Condition, Hpa, HpaPod, HpaStatus, HpaTarget, Look, MetricSource, MetricSpec, MetricValue, Need, Obs, Why,
+};
+use checks::plan::{HpaSpec, MetricRef};
 use serde_json::Value;
 
 use super::ask::{Asker, why};
@@ -93,6 +95,7 @@ fn read_hpa(item: &Value) -> Option<Hpa> {
     let target = &item["spec"]["scaleTargetRef"];
     let conditions: Vec<Condition> = json::conditions(&item["status"]["conditions"]);
     let unseen = Why::NotAsked("the target was not followed".to_owned());
+    let (spec, status) = (HpaSpec::read("autoscaling/v2", item), read_status(&item["status"]));
     Some(Hpa {
         namespace: json::name(&item["metadata"]["namespace"])?,
         name: json::name(&item["metadata"]["name"])?,
@@ -103,14 +106,36 @@ fn read_hpa(item: &Value) -> Option<Hpa> {
             json::name(&target["name"])?,
         ),
         metrics: json::items(&item["spec"]["metrics"]).filter_map(read_metric).collect(),
-        spec: HpaSpec::read("autoscaling/v2", item),
-        filled: json::items(&item["status"]["currentMetrics"])
-            .map(|entry| entry["type"].as_str().is_some_and(|kind| !kind.is_empty()))
-            .collect(),
+        filled: spec.metrics.iter().map(|metric| status.has(&metric.source)).collect(),
+        spec,
+        status,
         conditions,
         scale: Obs::unseen(Need::HpaTarget, [], unseen.clone()),
         pods: Obs::unseen(Need::HpaPods, [], unseen),
     })
+}
+
+fn read_status(status: &Value) -> HpaStatus {
+    let entries = json::items(&status["currentMetrics"]).enumerate();
+    let values = entries.filter_map(|(index, entry)| {
+        // Where the controller could not read a metric, it leaves an entry without a type.
+        let source = MetricRef::read(entry);
+        let kind = source.field()?;
+        let current = &entry[kind]["current"];
+        let text = |field: &str| current[field].as_str().map(str::to_owned);
+        Some(MetricValue {
+            index,
+            source,
+            average_utilization: current["averageUtilization"].as_i64(),
+            average_value: text("averageValue"),
+            value: text("value"),
+        })
+    });
+    HpaStatus {
+        replicas: json::number(&status["currentReplicas"]),
+        desired: json::number(&status["desiredReplicas"]),
+        values: values.collect(),
+    }
 }
 
 fn read_metric(metric: &Value) -> Option<MetricSpec> {

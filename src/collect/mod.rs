@@ -40,6 +40,8 @@ pub struct CollectOptions {
     pub all_nodes: bool,
     /// What a gate is asked; nothing for any other question.
     pub gate: Option<GateInput>,
+    /// The minor version of Kubernetes 1 that machines are to get.
+    pub target_minor: Option<u32>,
     /// The machines that were looked at from within.
     pub hosts: Vec<HostLook>,
     /// The nodes from which a pod looked in metrics-server's place.
@@ -78,6 +80,7 @@ pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
             let mut evidence = Box::pin(pipeline(&asker, source, options, cluster)).await;
             evidence.hosts =
                 Box::pin(hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at)).await;
+            evidence.gate.target_minor = options.target_minor;
             evidence.probes = probes::collect(&asker, &options.probes, evidence.taken_at).await;
             evidence.hpas = hpas::collect(&asker, options, source.context_namespace()).await;
             evidence.requests = asker.into_requests();
@@ -93,6 +96,7 @@ async fn of_machines(source: &Source, options: &CollectOptions) -> Evidence {
     let mut evidence = Evidence::unseen(Mode::Host, source.now(), &why);
     evidence.hosts =
         Box::pin(hosts::collect(&asker, &options.hosts, &evidence.nodes, evidence.taken_at)).await;
+    evidence.gate.target_minor = options.target_minor;
     evidence.requests = asker.into_requests();
     evidence
 }
@@ -109,7 +113,7 @@ async fn pipeline(
     let backend = backend::collect(asker, options.mode, &registration).await;
     let taken_at = source.now();
     let nodes = nodes::collect(asker, options, &backend, &metrics, taken_at).await;
-    let asked_for = policies::collect(asker, &registration, &backend, &nodes, &metrics).await;
+    let asked_for = policies::collect(asker, &registration, &backend, &nodes, &metrics, taken_at).await;
     let cluster = cluster::with_distribution(asker, cluster, &nodes).await;
     Evidence {
         taken_at,

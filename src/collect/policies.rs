@@ -4,6 +4,7 @@ use checks::evidence::{
     Answer, ApiServer, ApiService, Backend, Condition, Look, Metrics, Need, NetworkPolicy, Node, Obs, Peer,
     PolicyPort, PolicyRule, Why,
 };
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::ask::{self, Asker};
@@ -20,21 +21,33 @@ pub(super) struct Policies {
 /// The most rules, peers or ports of one policy that are read; a policy with more is not read at all.
 const MAX_PARTS: usize = 2_000;
 
-/// Lists the policies of metrics-server's namespace, and the addresses of the kube-apiservers.
+/// Lists what a symptom asks for.
 pub(super) async fn collect(
     asker: &Asker<'_>,
     registration: &Obs<Option<ApiService>>,
     backend: &Backend,
     nodes: &Obs<Vec<Node>>,
     metrics: &Metrics,
+    now: Timestamp,
 ) -> Policies {
-    if !has_symptom(registration, backend, nodes, metrics) {
-        return nothing(&Why::NotAsked("nothing of the pipeline asks for them".to_owned()));
+    let has_symptom = has_symptom(registration, backend, nodes, metrics);
+    let mut found = nothing(&Why::NotAsked("nothing of the pipeline asks for them".to_owned()));
+    if has_symptom || may_come_and_go(registration, now) {
+        found.api_servers = asked(asker, api_servers(asker).await).await;
     }
+    if has_symptom {
+        found.policies = policies(asker, registration).await;
+    }
+    found
+}
+
+/// Lists the policies of metrics-server's namespace.
+async fn policies(asker: &Asker<'_>, registration: &Obs<Option<ApiService>>) -> Obs<Vec<NetworkPolicy>> {
     let service = registration.peek().and_then(|found| found.as_ref()?.service.as_ref());
     let namespace = service.and_then(|service| segment(&service.namespace).ok());
     let Some(namespace) = namespace else {
-        return nothing(&Why::NotAsked("the namespace of metrics-server is not known".to_owned()));
+        let why = Why::NotAsked("the namespace of metrics-server is not known".to_owned());
+        return Obs::unseen(Need::NetworkPolicies, [], why);
     };
     let policies = asker
         .list(
@@ -48,10 +61,7 @@ pub(super) async fn collect(
         let why = Why::Unreadable(format!("a NetworkPolicy in {namespace} is not of the form that is read"));
         policies = Obs::unseen(Need::NetworkPolicies, policies.from, why);
     }
-    Policies {
-        policies: policies.map(Need::NetworkPolicies, |list| list.into_iter().flatten().collect()),
-        api_servers: asked(asker, api_servers(asker).await).await,
-    }
+    policies.map(Need::NetworkPolicies, |list| list.into_iter().flatten().collect())
 }
 
 /// The addresses behind the Service `default/kubernetes`.
@@ -143,9 +153,16 @@ fn has_symptom(
     let pods = backend.pods.peek().map(Vec::as_slice).unwrap_or_default();
     let nodes = nodes.peek().map(Vec::as_slice).unwrap_or_default();
     condition.is_some_and(|condition: &Condition| !condition.is_true())
-        || metrics.discovery.peek().is_some_and(|answer| answer.status == 503)
+        || metrics.discovery.peek().is_some_and(|answer| matches!(answer.status, 502..=504))
         || pods.iter().any(|pod| !pod.ready)
         || nodes.iter().any(|node| matches!(node.scrape_log.peek(), Some(Some(_))))
+}
+
+/// Whether the APIService is Available since just now. It may be new; or one kube-apiserver of several does not reach
+/// metrics-server, and the others correct what it writes.
+fn may_come_and_go(registration: &Obs<Option<ApiService>>, now: Timestamp) -> bool {
+    let condition = registration.peek().and_then(|found| found.as_ref()?.available.as_ref());
+    condition.is_some_and(|condition| condition.is_true() && !condition.is_true_for_all(now))
 }
 
 fn read_policy(item: &Value) -> Option<NetworkPolicy> {

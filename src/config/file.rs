@@ -25,7 +25,8 @@ pub(super) struct File {
     /// The only namespace whose autoscalers `check` looks at; where manifests of a `gate` go that name none.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(super) namespace: Option<Spanned<String>>,
-    /// The version of Kubernetes that the manifests of a `gate` are for, in quotes, such as "1.34".
+    /// The version of Kubernetes that the manifests of a `gate` are for, and that `host` and `check` hold the flags on machines
+    /// against, in quotes, such as "1.34".
     #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub(super) target_version: Option<Spanned<String>>,
     /// Files of rules, and directories of them, in or below the directory of this file.

@@ -46,7 +46,8 @@ const EDITS: &[Edit] = &[
         let Look::Seen(servers) = &mut evidence.api_servers.look else { return };
         let from = evidence.api_servers.from.clone();
         let answer = |status: i64| {
-            let message = if status == 200 { String::new() } else { "service unavailable".to_owned() };
+            let words = "error trying to reach service: context deadline exceeded";
+            let message = if status == 200 { String::new() } else { words.to_owned() };
             Obs::seen(Need::ApiServers, from.clone(), Answer { status, message })
         };
         servers[0].discovery = answer(503);

@@ -160,7 +160,6 @@ fn no_check_panics_or_repeats_itself() {
 /// What no recording of a gate makes a check read: autoscalers that are in the cluster only, targets that are not in the
 /// manifests, versions that decide. The cases beside these checks read it.
 const READ_ELSEWHERE: &[(&str, Need)] = &[
-    ("proxy-catches-cluster", Need::MetricsDiscovery),
     ("forward-policy-drop", Need::HostControlPlane),
     ("cgroup-drivers-differ", Need::Nodes),
     ("cgroup-drivers-hazard", Need::Nodes),
@@ -230,14 +229,10 @@ fn checks_read_what_they_declare() {
 
 /// Checks that no recording can show failing, with the reason.
 const NEVER_FAILS: &[(&str, &str)] = &[
-    ("proxy-catches-cluster", "the reference cluster has no proxy"),
     ("conntrack-full", "the limit is one for the whole kernel, and no namespace may change it"),
     ("swap-stops-kubelet", "the reference machine has no swap"),
-    ("kubelet-port-taken", "its cases are made by editing"),
     ("host-clock-wrong", "the hosts of the reference cluster share one clock"),
     ("host-clock-drifting", "the hosts of the reference cluster share one clock"),
-    ("apiserver-flags-not-running", "its cases are made by editing"),
-    ("apiserver-instances-differ", "the reference cluster has one kube-apiserver"),
     ("manifest-unreadable", "a file that cannot be read has no case"),
     ("hpa-declared-twice", "a case declares each autoscaler once"),
 ];

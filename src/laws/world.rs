@@ -271,6 +271,7 @@ fn options(header: &Header, recording: &Path, name: &str) -> CollectOptions {
         }
     };
     CollectOptions {
+        target_minor: None,
         mode,
         gate: (mode == Mode::Gate).then(gate),
         namespace,

@@ -34,7 +34,7 @@ pub(crate) mod yaml;
 
 use checks::check::{Outcome, Severity, Subject};
 use checks::diagnosis::{CheckReport, Diagnosis, OpenQuestion, Policy, RootCause};
-use checks::evidence::{Evidence, Grant, Host, Look, Mode, Need, Why};
+use checks::evidence::{Evidence, Gate, Grant, Host, Look, Mode, Need, Why};
 
 pub(crate) use text::clean;
 
@@ -223,6 +223,9 @@ fn would_decide(open: &OpenQuestion, report: &Report) -> Option<String> {
         Why::TimedOut(_) | Why::Unreachable(_) if dialled => {
             "Run this from the nodes' network: from a node, or from a host that reaches them.".to_owned()
         }
+        Why::TimedOut(_) | Why::Unreachable(_) if open.missing.need == Need::ApiServers => {
+            "Run this where every kube-apiserver is reached (on a node, or in a pod), or run `host` on each of their machines and join the files (`--with FILE`).".to_owned()
+        }
         Why::TimedOut(_) => "Run this again, with more time for each request (`--timeout 30s`).".to_owned(),
         Why::NotSampled => "Run this again with `--all-nodes`.".to_owned(),
         Why::Masked(by) => format!("Cure {by} first; then this can be seen."),
@@ -234,7 +237,7 @@ fn would_decide(open: &OpenQuestion, report: &Report) -> Option<String> {
             "Ask the cluster: run this again without `--offline`.".to_owned()
         }
         Why::Deferred(_) => {
-            "Look again after the deploy: `metrics-preflight gate --live --wait 7m`.".to_owned()
+            format!("Look again after the deploy: `{}`.", after_deploy(&report.evidence.gate))
         }
         Why::NotPermitted(_) => "Look again on that machine as root.".to_owned(),
         Why::Outdated(_) => "Look again on that machine (`metrics-preflight host`).".to_owned(),
@@ -247,6 +250,19 @@ fn would_decide(open: &OpenQuestion, report: &Report) -> Option<String> {
             return None;
         }
     })
+}
+
+/// The command that judges the autoscalers of a gate once they are there.
+fn after_deploy(gate: &Gate) -> String {
+    let mut namespaces: Vec<&str> = gate.plans.iter().map(|plan| plan.namespace.as_str()).collect();
+    namespaces.dedup();
+    match namespaces.as_slice() {
+        // A name that is none of a namespace came with a stranger's manifest, and nobody is to paste it.
+        [one] if one.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => {
+            format!("metrics-preflight gate --live -n {one} --wait 7m")
+        }
+        _ => "metrics-preflight gate --live --wait 7m".to_owned(),
+    }
 }
 
 /// The API permission that an open question lacks: a verb and a resource.

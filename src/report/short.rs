@@ -53,8 +53,8 @@ fn line(item: &Item<'_>) -> String {
     }
     let facts = match (item.kind, item.details.as_slice()) {
         (Kind::Open, details) => details.join("; "),
-        (_, [detail]) => format!("{}: {detail}", item.title),
-        _ => item.title.to_owned(),
+        (_, []) => item.title.to_owned(),
+        (_, details) => format!("{}: {}", item.title, details.join("; ")),
     };
     line.push_str(": ");
     line.push_str(&facts);

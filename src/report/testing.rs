@@ -68,6 +68,7 @@ pub(crate) fn gate() -> Report {
             target: ObjectRef::default(),
             min: 1,
             max: Some(10),
+            behavior: checks::plan::Behavior::default(),
             metrics: ["cpu", "memory", "queue", "latency"].map(metric).into(),
         },
         live: None,

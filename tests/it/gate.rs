@@ -1,6 +1,7 @@
 //! The gate on the manifests of the corpus: the table and the document as they were read and found good, the places of
 //! findings in every format, and patches that cure what they are for.
 
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -50,6 +51,30 @@ fn reports_on_the_corpus() {
         let json = serde_json::to_string_pretty(&json).expect("JSON");
         insta::assert_snapshot!(format!("{name}.json"), json);
     }
+}
+
+#[test]
+fn a_report_does_not_overwrite_what_is_read() {
+    let scratch = Scratch::new();
+    let manifest = scratch.file("web.yaml", &text_of(&root().join("tests/corpus/max-missing.yaml")));
+    for more in [["-o".to_owned(), format!("json={manifest}")], ["--record".to_owned(), manifest.clone()]] {
+        let output = command(&["gate", "-f", &manifest]).args(more).output().expect("the program starts");
+        assert_eq!(code(&output), 2, "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(text_of(Path::new(&manifest)), text_of(&root().join("tests/corpus/max-missing.yaml")));
+}
+
+#[test]
+fn what_settles_a_deferred_metric_names_the_namespace() {
+    let table = stdout(
+        command(&["gate", "-n", "case-scaled-to-zero", "-f", "tests/gate/cases/scaled-to-zero.yaml"])
+            .args(["--replay", "tests/gate/recordings/scaled-to-zero.running.jsonl"])
+            .current_dir(root())
+            .output()
+            .expect("the program starts"),
+    );
+    let words = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("gate --live -n case-scaled-to-zero --wait 7m"), "{table}");
 }
 
 /// The table without the time of the run, which stands before `UTC`.

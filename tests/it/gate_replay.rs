@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::program::Scratch;
 use crate::tree::{read, root, stems};
 
 /// Replays a recording with its manifest.
@@ -139,6 +140,53 @@ fn an_event_says_what_no_condition_does() {
     assert!(said.starts_with(words), "{said}");
 }
 
+/// The recording above, as an account saw it that may list the autoscalers of its own namespace at most.
+fn narrow(scratch: &Scratch, may_list_own: bool) -> Output {
+    let text = read(&root().join("tests/gate/live/event.jsonl"));
+    let own = "/apis/autoscaling/v2/namespaces/part/horizontalpodautoscalers?limit=500";
+    let all = own.replace("namespaces/part/", "");
+    let refused = |path: &str| {
+        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403});
+        let response = json!({"body": {"json": status}, "contentType": "application/json", "status": 403});
+        let request = json!({"api": {"method": "GET", "path": path}});
+        json!({"outcome": {"response": response}, "request": request, "seenAt": "2026-11-21T12:02:12Z"})
+    };
+    let mut lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("a recording")).collect();
+    lines[0]["connection"]["namespace"] = json!("part");
+    if !may_list_own {
+        lines.retain(|line| line["request"]["api"]["path"] != own);
+        lines.push(refused(own));
+    }
+    lines.push(refused(&all));
+    lines.retain(|line| line.get("end").is_none());
+    lines.push(json!({"end": lines.len() - 1}));
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    Command::new(env!("CARGO_BIN_EXE_metrics-preflight"))
+        .args(["gate", "--live", "--fail-if-none", "-o", "json", "--replay"])
+        .arg(scratch.file("narrow.jsonl", &(lines.join("\n") + "\n")))
+        .output()
+        .expect("the program starts")
+}
+
+#[test]
+fn one_namespace_in_place_of_the_cluster_is_told() {
+    let output = narrow(&Scratch::new(), true);
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(verdict(&document, "web", 0), Some("pass"), "{document:#}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("only those of namespace part were judged"), "{said}");
+}
+
+#[test]
+fn what_may_not_be_listed_is_not_said_to_be_none() {
+    let output = narrow(&Scratch::new(), false);
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let open = document["undecided"].to_string();
+    assert!(open.contains("horizontalpodautoscalers.autoscaling"), "{open}");
+}
+
 /// Faults that leave metrics readable, recorded on a cluster with the kinds of `VerticalPodAutoscaler` and KEDA. Each
 /// manifest says which checks fail, and for which version it is.
 #[test]
@@ -172,7 +220,7 @@ fn warnings_are_named_and_nothing_else() {
         let expected: Vec<&str> =
             said("# expect:").expect("what it expects").split(' ').filter(|code| *code != "none").collect();
         assert_eq!(failed, expected, "{name}: {document:#}");
-        let is_error = ["MP701", "MP918", "MP928"].iter().any(|code| expected == [*code]);
+        let is_error = ["MP701", "MP918", "MP928", "MP932"].iter().any(|code| expected == [*code]);
         let verdict = if is_error { "fail" } else { "pass" };
         assert_eq!(document["verdict"], verdict, "{name}");
     }

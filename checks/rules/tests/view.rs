@@ -168,7 +168,13 @@ fn what_is_left_out_is_there() {
     let hpa = &json["hpas"]["look"]["seen"][0];
     let pod = &hpa["pods"]["look"]["seen"][0];
     let container = &pod["containers"][0];
-    let has = [hpa.get("spec"), pod.get("owner"), container.get("probed"), container.get("pointer")];
+    let has = [
+        hpa.get("spec"),
+        hpa.get("status"),
+        pod.get("owner"),
+        container.get("probed"),
+        container.get("pointer"),
+    ];
     assert!(has.iter().all(Option::is_some));
     let gate = &json["gate"];
     let [document, plan] = [&gate["manifests"]["documents"][0], &gate["plans"][0]];
@@ -183,11 +189,12 @@ fn what_is_left_out_is_there() {
         document.get("places"),
         plan.get("document"),
         gate["trials"][0].get("document"),
+        plan["spec"].get("behavior"),
         plan["spec"]["metrics"][0].get("pointer"),
         plan["metrics"][0]["answer"]["look"]["seen"]["items"][0].get("containers"),
     ];
     assert!(has.iter().all(Option::is_some), "{has:?}");
-    assert_eq!(LEFT_OUT.len(), 23, "look for the new one too");
+    assert_eq!(LEFT_OUT.len(), 25, "look for the new one too");
 }
 
 #[test]

@@ -14,7 +14,7 @@ object! {
         created: Time, "When it was created.";
         target: Shape::Object(&TARGET), "`spec.scaleTargetRef`.";
         metrics: List(&Shape::Object(&METRIC)), "`spec.metrics`.";
-        filled: List(&Bool), "For every metric whether the controller has read it (`status.currentMetrics`).";
+        filled: List(&Bool), "For every metric whether the controller has a value of it (`status.currentMetrics`).";
         conditions: List(&Shape::Object(&CONDITION)), "`status.conditions`.";
         scale: Seen(Need::HpaTarget, &Optional(&Shape::Object(&SCALE))), "The scale of its target; absent when there is no such object.";
         pods: Seen(Need::HpaPods, &List(&Shape::Object(&HPA_POD))), "The pods that the target's selector matches.";

@@ -20,6 +20,8 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("MetricSpec.pointer", "it is the place of the entry among the metrics"),
     ("MetricItem.containers", "rules know no maps of lists"),
     ("HorizontalPodAutoscaler.spec", "what it says stands in `target` and `metrics`"),
+    ("HorizontalPodAutoscaler.status", "no rule has asked for it"),
+    ("Spec.behavior", "no rule has asked for it"),
     ("TargetPod.owner", "no rule has asked for it"),
     ("Container.probed", "it is of templates, which rules do not see"),
     ("Container.pointer", "it is of templates, which rules do not see"),

@@ -30,6 +30,7 @@ const OLD_S: i64 = 180;
 const MAX_METRICS: usize = 2_000;
 
 /// What a gate is asked.
+#[expect(clippy::struct_excessive_bools, reason = "questions that are asked apart from each other")]
 #[derive(Clone, Debug, Default)]
 pub struct GateInput {
     /// What the manifests say.

@@ -30,6 +30,7 @@ const ORDER: &[&str] = &[
     "kube-proxy process",
     "kube-apiserver",
     "kube-controller-manager",
+    "component flags",
     "container runtime",
     "swap",
     "SELinux",

@@ -29,7 +29,7 @@ pub(super) fn autoscalers(page: &mut Page, report: &Report) {
         metrics(page, plan, &verdict.metrics, report);
     }
     if verdicts.iter().flat_map(|it| &it.metrics).any(|it| it.verdict == MetricVerdict::Deferred) {
-        let how = "metrics-preflight gate --live --wait 7m";
+        let how = crate::report::after_deploy(gate);
         page.lead(
             2,
             4,

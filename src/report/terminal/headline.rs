@@ -161,14 +161,14 @@ fn cluster(report: &Report) -> String {
         };
         return format!("Judged by the manifests alone, {version}, {time}");
     }
-    if let Some(minor) = gate.target_minor {
-        return format!(
-            "Kubernetes {version}{distribution}, {context}judged for Kubernetes 1.{minor}, {time}"
-        );
-    }
+    let judged = match gate.target_minor {
+        Some(minor) if report.diagnosis.mode == Mode::Gate => format!("judged for Kubernetes 1.{minor}, "),
+        Some(minor) => format!("flags on machines held against Kubernetes 1.{minor}, "),
+        None => String::new(),
+    };
     // A machine alone shows no version of the cluster.
     if report.diagnosis.mode == Mode::Host {
-        return time.to_string();
+        return format!("{judged}{time}");
     }
-    format!("Kubernetes {version}{distribution}, {context}{time}")
+    format!("Kubernetes {version}{distribution}, {context}{judged}{time}")
 }

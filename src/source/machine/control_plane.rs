@@ -1,7 +1,7 @@
 //! kube-apiserver and kube-controller-manager: as they run, or as a manifest or unit wants them, and the files that
 //! the aggregation layer's flags name.
 
-use checks::evidence::{Component, Flags, FrontProxyFiles};
+use checks::evidence::{Component, FrontProxyFiles};
 use serde_json::Value;
 
 use super::{Look, Place, Unseen, kubelet, units, yaml};
@@ -26,7 +26,7 @@ pub(super) fn controller_manager(place: &Place) -> Look<Option<Component>> {
 fn component(place: &Place, name: &str) -> Look<Option<Component>> {
     let process = place.process(name)?;
     let declared = match manifest(place, name)? {
-        Some((path, flags)) => Some(("manifest", path, flags)),
+        Some(manifest) => Some(("manifest", manifest.path, flags::of_machine(&manifest.words))),
         None => units::service(&place.root, name)?.map(|service| {
             let unit = service.unit();
             ("unit", unit.file, unit.flags)
@@ -54,8 +54,17 @@ fn component(place: &Place, name: &str) -> Look<Option<Component>> {
     })
 }
 
-/// The manifest of a static pod whose container starts a program: its file and the program's flags.
-fn manifest(place: &Place, name: &str) -> Look<Option<(String, Flags)>> {
+/// A static pod's manifest.
+pub(super) struct Manifest {
+    pub(super) path: String,
+    /// The image of the container that starts the program.
+    pub(super) image: String,
+    /// The program and its arguments.
+    pub(super) words: Vec<String>,
+}
+
+/// The manifest of a static pod whose container starts a program.
+pub(super) fn manifest(place: &Place, name: &str) -> Look<Option<Manifest>> {
     let folder = kubelet::static_pod_path(place).unwrap_or_else(|| MANIFESTS.to_owned());
     for file in place.root.names(&folder)?.into_iter().take(MOST) {
         // The kubelet passes over names that begin with a dot (`pkg/kubelet/config/file.go`).
@@ -83,7 +92,8 @@ fn manifest(place: &Place, name: &str) -> Look<Option<(String, Flags)>> {
                 .collect();
             let program = words.first().map_or("", |first| first.rsplit('/').next().unwrap_or(first));
             if program == name {
-                return Ok(Some((path, flags::of_machine(&words))));
+                let image = container["image"].as_str().unwrap_or_default().to_owned();
+                return Ok(Some(Manifest { path, image, words }));
             }
         }
     }

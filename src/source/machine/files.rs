@@ -9,7 +9,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, readlinkat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
 use super::Unseen;
@@ -152,6 +152,22 @@ impl Root {
         Ok((bytes, cut))
     }
 
+    /// Whether root alone can have put a regular file there: it and every directory on the way belong to root, and nobody
+    /// else may write to them. In a directory with the sticky bit others may make files, and not put another in the
+    /// place of root's.
+    pub(super) fn is_only_roots(&self, path: &str) -> bool {
+        let mut all = true;
+        let mut is_file = false;
+        let found = self.resolve_seeing(path, true, &mut |stat| {
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            let writable = stat.st_mode & 0o022 != 0;
+            let sticky = kind == FileType::Directory && stat.st_mode & 0o1000 != 0;
+            all &= stat.st_uid == 0 && (kind == FileType::Symlink || !writable || sticky);
+            is_file = kind == FileType::RegularFile;
+        });
+        found.is_ok() && all && is_file
+    }
+
     fn must_be_regular(&self, file: &OwnedFd, path: &str) -> Result<(), Unread> {
         let stat = statat(file, "", AtFlags::EMPTY_PATH).map_err(|errno| self.unread(errno, path))?;
         match FileType::from_raw_mode(stat.st_mode) {
@@ -231,6 +247,16 @@ impl Root {
 
     /// The directory that a path ends in, and the last name there, which is no link when `follow` is set.
     fn resolve(&self, path: &str, follow: bool) -> Result<(OwnedFd, String), Unread> {
+        self.resolve_seeing(path, follow, &mut |_| {})
+    }
+
+    /// The same; `see` gets whatever is met on the way, the last at the end.
+    fn resolve_seeing(
+        &self,
+        path: &str,
+        follow: bool,
+        see: &mut dyn FnMut(&Stat),
+    ) -> Result<(OwnedFd, String), Unread> {
         let fail = |errno: Errno| self.unread(errno, path);
         let mut way = vec![
             self.dir
@@ -250,6 +276,7 @@ impl Root {
             let Some(here) = way.last() else { break };
             let is_last = left.is_empty();
             let stat = statat(here, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).map_err(fail)?;
+            see(&stat);
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Symlink if follow || !is_last => {
                     links += 1;

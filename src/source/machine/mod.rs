@@ -12,6 +12,7 @@
 //! | `processes`     | who runs, and whose they are                                        |
 //! | `units`         | systemd's units and drop-ins, and what they start                   |
 //! | `kubelet`       | the kubelet's configuration and certificates                        |
+//! | `commands`      | how components are started: the names of their flags, their versions |
 //! | `control_plane` | kube-apiserver and kube-controller-manager, front-proxy files       |
 //! | `settings`      | the kernel's settings, now and at boot                              |
 //! | `packet_filter` | what the kernel's packet filter holds, by the machine's own programs |
@@ -26,6 +27,7 @@
 //! | `run`           | running a program: fixed directories, no environment, bounded       |
 
 mod clock;
+mod commands;
 mod control_plane;
 mod dial;
 mod files;
@@ -180,7 +182,7 @@ impl Machine {
 
         let mut facts = Facts::default();
         facts.keep("identity", identity);
-        let (clock, (filters, service_rules), resolver, runtime, dials) = tokio::join!(
+        let (clock, (filters, service_rules), resolver, runtime, commands, dials) = tokio::join!(
             slowly("the clock", clock::look(&place)),
             async {
                 match timeout(SLOW, packet_filter::look(&place)).await {
@@ -193,6 +195,7 @@ impl Machine {
             },
             slowly("the name servers", resolver::look(&place)),
             slowly("the container runtime", runtime::look(&place)),
+            slowly("the command lines", commands::look(&place)),
             dial::all(&place, &options.dials),
         );
         facts.keep("clock", clock);
@@ -200,6 +203,7 @@ impl Machine {
         facts.keep("rules for Services", service_rules);
         facts.keep("resolver", resolver);
         facts.keep("container runtime", runtime);
+        facts.keep("component flags", commands);
         for (target, dial) in dials {
             facts.keep(&format!("dial {target}"), dial);
         }

@@ -45,7 +45,25 @@ pub(super) fn find(place: &Place, program: &str) -> Option<String> {
     paths.into_iter().find(is_there)
 }
 
-/// Runs a program that [`find`] has found, and ends it when it takes too long or prints too much.
+/// The version that a program of the machine prints for `--version`, without a leading `v`: the first word that looks like
+/// one, as in `Kubernetes v1.36.2` and `containerd github.com/containerd/containerd v1.7.13 7c3aca7a`. Nothing where somebody
+/// other than root may have put the program there: whoever starts a process chooses what its command line says.
+pub(super) async fn version(place: &Place, program: &str) -> Option<String> {
+    if !program.starts_with('/') || !place.root.is_only_roots(program) {
+        return None;
+    }
+    number(output(place, program, &["--version"]).await.ok()?.text.lines().next()?)
+}
+
+/// The first word of a line that is a version.
+pub(super) fn number(line: &str) -> Option<String> {
+    let is_version = |word: &&str| {
+        word.split('.').take(2).filter(|part| part.parse::<u32>().is_ok()).count() == 2 && word.len() <= 64
+    };
+    line.split_whitespace().map(|word| word.trim_start_matches('v')).find(is_version).map(str::to_owned)
+}
+
+/// Runs a program of the machine, and ends it when it takes too long or prints too much.
 pub(super) async fn output(place: &Place, program: &str, arguments: &[&str]) -> Look<Printed> {
     let mut command = if place.root.is_own() {
         Command::new(program)

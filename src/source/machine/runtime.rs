@@ -35,16 +35,7 @@ async fn version(place: &Place, program: &str) -> Option<String> {
         Some(path) => path.starts_with('/').then(|| path.clone())?,
         None => run::find(place, program).or_else(by_hand)?,
     };
-    let printed = run::output(place, &path, &["--version"]).await.ok()?;
-    number(printed.text.lines().next()?)
-}
-
-/// The first word of a line that is a version: `containerd github.com/containerd/containerd v1.7.13 7c3aca7a`.
-fn number(line: &str) -> Option<String> {
-    let is_version = |word: &&str| {
-        word.split('.').take(2).filter(|part| part.parse::<u32>().is_ok()).count() == 2 && word.len() <= 64
-    };
-    line.split_whitespace().map(|word| word.trim_start_matches('v')).find(is_version).map(str::to_owned)
+    run::version(place, &path).await
 }
 
 /// What files say.
@@ -331,7 +322,7 @@ mod tests {
             ("containerd", None),
             ("", None),
         ] {
-            assert_eq!(number(line).as_deref(), expected, "{line}");
+            assert_eq!(run::number(line).as_deref(), expected, "{line}");
         }
     }
 

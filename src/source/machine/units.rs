@@ -26,6 +26,8 @@ pub(super) struct Service {
     pub(super) file: String,
     pub(super) drop_ins: Vec<String>,
     pub(super) enabled: bool,
+    /// The files of its environment, whether they are there or not.
+    pub(super) environment_files: Vec<String>,
     /// The words of the command that it starts, variables in their place.
     pub(super) words: Vec<String>,
     /// `Environment=` and `EnvironmentFile=`.
@@ -61,7 +63,9 @@ pub(super) fn service(root: &Root, name: &str) -> Look<Option<Service>> {
     }
     let environment = lines.environment(root)?;
     let words = lines.starts.last().map(|start| expand(start, &environment)).unwrap_or_default();
-    Ok(Some(Service { enabled: is_enabled(root, &unit)?, file, drop_ins, words, environment }))
+    let environment_files = lines.environment_files().map(str::to_owned).collect();
+    let enabled = is_enabled(root, &unit)?;
+    Ok(Some(Service { file, drop_ins, enabled, environment_files, words, environment }))
 }
 
 /// Whether something wants a unit when the machine boots: a link in a directory `*.wants` or `*.requires`.
@@ -152,14 +156,18 @@ impl Lines {
         }
     }
 
+    fn environment_files(&self) -> impl Iterator<Item = &str> {
+        let files = self.environment.iter().filter(|(is_file, _)| *is_file);
+        files.map(|(_, path)| path.strip_prefix('-').unwrap_or(path))
+    }
+
     /// Files come after what stands in the unit itself, and win (systemd.exec(5)).
     fn environment(&self, root: &Root) -> Look<BTreeMap<String, String>> {
         let mut all = BTreeMap::new();
         for (_, line) in self.environment.iter().filter(|(is_file, _)| !is_file) {
             all.extend(words(line).iter().filter_map(|word| pair(word)));
         }
-        for (_, path) in self.environment.iter().filter(|(is_file, _)| *is_file) {
-            let path = path.strip_prefix('-').unwrap_or(path);
+        for path in self.environment_files() {
             if let Some(text) = root.text_if_any(path).map_err(|unread| unread.unseen(path))? {
                 all.extend(variables(&text));
             }

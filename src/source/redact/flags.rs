@@ -1,6 +1,6 @@
 //! Command lines, environments and configuration files: names are kept, values only of what is catalogued.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -145,6 +145,16 @@ pub(crate) fn of_machine(words: &[String]) -> BTreeMap<String, String> {
         flags.insert(name, value);
     }
     flags
+}
+
+/// The names of the flags with two dashes among these words, by which a component of Kubernetes knows them; the first word
+/// is the program. Of their values nothing is kept.
+pub(crate) fn names(words: &[String]) -> BTreeSet<String> {
+    let name = |word: &String| {
+        let parts = FLAG.captures(word).filter(|parts| &parts[1] == "--")?;
+        Some(parts[2].replace('_', "-"))
+    };
+    words.iter().skip(1).filter_map(name).collect()
 }
 
 /// The proxies of an environment, by name in capitals, without user information.

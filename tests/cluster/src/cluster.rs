@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::control::Verb;
-use crate::layout::{CONTROL_PLANE, HOST_PATH, Layout, state_root};
+use crate::layout::{CONTROL_PLANE, HOST_PATH, Layout, is_control_plane, state_root};
 use crate::net::{self, API_ONLY, NO_ROUTE, WORKSTATION};
 use crate::options::{Options, Vantage};
 use crate::run::{LIMIT, Output, run, wait_for};
@@ -35,7 +35,7 @@ impl Cluster {
     /// # Errors
     /// When a part does not start in time; the message holds the end of its log.
     pub fn up(options: &Options) -> Result<Self> {
-        let layout = Layout::new(&options.name, options.nodes.len())?;
+        let layout = Layout::new(&options.name, options.nodes.len(), options.apiservers)?;
         let programs = programs::ensure_installed()?;
         let running = process::of_cluster(&layout.name).iter().any(|p| p.role.is_some());
         ensure!(
@@ -96,12 +96,13 @@ impl Cluster {
             imports.collect::<Result<Vec<()>>>().and(api)
         })?;
         for host in self.layout.hosts() {
-            if host != CONTROL_PLANE {
+            if !is_control_plane(&host) {
                 self.ask(Verb::Start, &host, "kubelet")?;
             }
             self.ask(Verb::Start, &host, "kube-proxy")?;
         }
         self.wait_nodes_ready(Duration::from_mins(1))?;
+        self.wait_apiservers(Duration::from_mins(1))?;
         self.approve_at_start(options)?;
         // kube-controller-manager publishes the cluster's CA a moment after the nodes are Ready. Until then nothing
         // in a pod could verify anybody, and a look finds the certificates of the kubelets undecided.
@@ -154,6 +155,12 @@ impl Cluster {
     #[must_use]
     pub fn nodes(&self) -> Vec<String> {
         self.layout.node_names()
+    }
+
+    /// The hosts with a kube-apiserver: `cp`, `cp2`, …
+    #[must_use]
+    pub fn control_planes(&self) -> Vec<String> {
+        self.layout.control_plane_names()
     }
 
     /// The address of `cp`, `node1`, …
@@ -214,7 +221,7 @@ impl Cluster {
             .env("HOME", "/root")
             .env("LANG", "C.UTF-8")
             .env("PATH", HOST_PATH);
-        if host == CONTROL_PLANE {
+        if is_control_plane(host) {
             command.env("KUBECONFIG", "/etc/kubernetes/admin.conf");
         }
         Ok(command)
@@ -298,7 +305,7 @@ impl Drop for Cluster {
 /// # Errors
 /// When something cannot be removed.
 pub fn down(name: &str) -> Result<()> {
-    let layout = Layout::new(name, 1)?;
+    let layout = Layout::new(name, 1, 1)?;
     let lock = lock(&layout)?;
     process::kill_cluster(name)?;
     cgroup::remove(name)?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cgroup;
 use crate::host::SYSCTLS;
 use crate::kubeconfig::{self, Credential};
-use crate::layout::{CONTROL_PLANE, Layout, node_name};
+use crate::layout::{CONTROL_PLANE, Layout, is_control_plane, node_name};
 use crate::manifest;
 use crate::net::{self, CONTROL_PLANE_IP, pod_cidr};
 use crate::options::{IptablesBackend, Options, Serving};
@@ -59,6 +59,9 @@ pub(crate) fn write(
     let ca = Ca::new("kubernetes")?;
     let control_plane = Root(root(CONTROL_PLANE));
     write_control_plane(&control_plane, options, &ca)?;
+    for host in layout.control_plane_names().iter().skip(1) {
+        join_control_plane(&Root(root(host)), &control_plane, host, &ca)?;
+    }
     for host in layout.hosts() {
         let root = Root(root(&host));
         write_any_host(&root, layout, options, &host, programs, &ca)?;
@@ -94,16 +97,17 @@ fn write_any_host(
     let settings: Vec<String> = SYSCTLS.iter().map(|name| format!("{name} = 1\n")).collect();
     root.write("/etc/sysctl.d/k8s.conf", &settings.concat())?;
     root.write("/etc/hosts", &hosts_file(layout)?)?;
+    root.write("/etc/hostname", &format!("{host}\n"))?;
     root.write(&format!("{PKI}/ca.crt"), &ca.pair.cert)?;
 
     let proxy = ca.issue(&Certificate::client("system:kube-proxy"))?;
     root.write(
         "/var/lib/kube-proxy/kubeconfig.conf",
-        &kubeconfig::write(&ca.pair.cert, "kube-proxy", &Credential::Embedded(&proxy)),
+        &kubeconfig::write(CONTROL_PLANE_IP, &ca.pair.cert, "kube-proxy", &Credential::Embedded(&proxy)),
     )?;
     // The control plane is no node of this cluster, but its API server needs the Services' addresses. kube-proxy
     // insists on a node that exists, and takes from it only what concerns the local traffic policies.
-    let node = if host == CONTROL_PLANE { "node1" } else { host };
+    let node = if is_control_plane(host) { "node1" } else { host };
     let config = include_str!("../manifests/kube-proxy-config.yaml")
         .replace("@ADDRESS@", &net::address(host)?)
         .replace("@MODE@", options.proxy_mode.name())
@@ -149,21 +153,7 @@ fn write_control_plane(root: &Root, options: &Options, ca: &Ca) -> Result<()> {
     let (private, public) = signing_keys()?;
     root.write(&format!("{PKI}/sa.key"), &private)?;
     root.write(&format!("{PKI}/sa.pub"), &public)?;
-    let mut serving = Certificate::server("kube-apiserver");
-    for name in [
-        CONTROL_PLANE,
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        "kubernetes.default.svc.cluster.local",
-        "localhost",
-        "10.96.0.1",
-        "127.0.0.1",
-        CONTROL_PLANE_IP,
-    ] {
-        serving = serving.san(name);
-    }
-    root.pair("apiserver", &ca.issue(&serving)?)?;
+    root.pair("apiserver", &ca.issue(&serving(CONTROL_PLANE)?)?)?;
     let to_kubelets = Certificate::client("kube-apiserver-kubelet-client").organization(ADMINS);
     root.pair("apiserver-kubelet-client", &ca.issue(&to_kubelets)?)?;
 
@@ -178,14 +168,59 @@ fn write_control_plane(root: &Root, options: &Options, ca: &Ca) -> Result<()> {
             certificate = certificate.organization(group);
         }
         let pair = ca.issue(&certificate)?;
-        let text = kubeconfig::write(&ca.pair.cert, user, &Credential::Embedded(&pair));
+        let text = kubeconfig::write(CONTROL_PLANE_IP, &ca.pair.cert, user, &Credential::Embedded(&pair));
         root.write(&format!("/etc/kubernetes/{file}.conf"), &text)?;
     }
     write_static_pods(root, options)
 }
 
+/// What kube-apiserver of this host serves with.
+fn serving(host: &str) -> Result<Certificate> {
+    let address = net::address(host)?;
+    let names = [
+        host,
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        "localhost",
+        "10.96.0.1",
+        "127.0.0.1",
+        &address,
+    ];
+    Ok(names.into_iter().fold(Certificate::server("kube-apiserver"), Certificate::san))
+}
+
+/// What `kubeadm join --control-plane` would write on a further host: all but a serving certificate of its own is the
+/// first one's. Of the static pods it has kube-apiserver, with the etcd of the first.
+fn join_control_plane(root: &Root, first: &Root, host: &str, ca: &Ca) -> Result<()> {
+    let files = ["ca", "front-proxy-ca", "front-proxy-client", "apiserver-kubelet-client"];
+    let mut paths: Vec<String> =
+        files.iter().flat_map(|stem| [format!("{PKI}/{stem}.crt"), format!("{PKI}/{stem}.key")]).collect();
+    paths.extend(["key", "pub"].map(|extension| format!("{PKI}/sa.{extension}")));
+    for path in &paths {
+        root.write(path, &fs::read_to_string(first.at(path))?)?;
+    }
+    root.pair("apiserver", &ca.issue(&serving(host)?)?)?;
+    let address = net::address(host)?;
+    let admin = ca.issue(&Certificate::client("kubernetes-admin").organization(ADMINS))?;
+    root.write(
+        "/etc/kubernetes/admin.conf",
+        &kubeconfig::write(&address, &ca.pair.cert, "kubernetes-admin", &Credential::Embedded(&admin)),
+    )?;
+    let manifest = static_pod("kube-apiserver");
+    let text = fs::read_to_string(first.at(&manifest))?
+        .replace(CONTROL_PLANE_IP, &address)
+        .replace("http://127.0.0.1:2379", &format!("http://{CONTROL_PLANE_IP}:2379"));
+    root.write(&manifest, &text)
+}
+
+/// Where the manifest of a program of the control plane is.
+pub(crate) fn static_pod(name: &str) -> String {
+    format!("/etc/kubernetes/manifests/{name}.yaml")
+}
+
 fn write_static_pods(root: &Root, options: &Options) -> Result<()> {
-    let path = |name: &str| format!("/etc/kubernetes/manifests/{name}.yaml");
     let mut text = include_str!("../manifests/kube-apiserver.yaml").to_owned();
     if !(options.apiserver_flags.is_empty() && options.removed_apiserver_flags.is_empty()) {
         text = manifest::edit_flags(&text, |flags| {
@@ -197,7 +232,7 @@ fn write_static_pods(root: &Root, options: &Options) -> Result<()> {
             }
         })?;
     }
-    root.write(&path("kube-apiserver"), &text)?;
+    root.write(&static_pod("kube-apiserver"), &text)?;
     let mut text = include_str!("../manifests/kube-controller-manager.yaml").to_owned();
     if !options.controller_manager_flags.is_empty() {
         text = manifest::edit_flags(&text, |flags| {
@@ -206,8 +241,8 @@ fn write_static_pods(root: &Root, options: &Options) -> Result<()> {
             }
         })?;
     }
-    root.write(&path("kube-controller-manager"), &text)?;
-    root.write(&path("kube-scheduler"), include_str!("../manifests/kube-scheduler.yaml"))
+    root.write(&static_pod("kube-controller-manager"), &text)?;
+    root.write(&static_pod("kube-scheduler"), include_str!("../manifests/kube-scheduler.yaml"))
 }
 
 fn write_node(
@@ -227,7 +262,7 @@ fn write_node(
     // As the kubelet leaves it: a link to the newest file, which the next rotation replaces.
     root.write(&format!("/var/lib/kubelet/pki/{dated}"), &(client.cert + &client.key))?;
     link(&Path::new("/var/lib/kubelet/pki").join(dated), &root.at(file))?;
-    let kubeconfig = kubeconfig::write(&ca.pair.cert, &user, &Credential::File(file));
+    let kubeconfig = kubeconfig::write(CONTROL_PLANE_IP, &ca.pair.cert, &user, &Credential::File(file));
     root.write("/etc/kubernetes/kubelet.conf", &kubeconfig)?;
     fs::create_dir_all(root.at("/etc/kubernetes/manifests"))?;
     root.write(

@@ -2,7 +2,6 @@
 
 use data_encoding::BASE64;
 
-use crate::net::CONTROL_PLANE_IP;
 use crate::pki::Pair;
 
 /// Where a client certificate comes from.
@@ -12,8 +11,9 @@ pub(crate) enum Credential<'a> {
     File(&'a str),
 }
 
-pub(crate) fn write(ca: &str, user: &str, credential: &Credential<'_>) -> String {
-    let server = format!("https://{CONTROL_PLANE_IP}:6443");
+/// For the kube-apiserver at this address.
+pub(crate) fn write(address: &str, ca: &str, user: &str, credential: &Credential<'_>) -> String {
+    let server = format!("https://{address}:6443");
     let ca = BASE64.encode(ca.as_bytes());
     let credential = match credential {
         Credential::Embedded(pair) => format!(

@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::files::{ADMINS, PKI};
 use crate::kubeconfig::{self, Credential};
 use crate::layout::{CONTROL_PLANE, node_name};
-use crate::net::{WORKSTATION, pod_cidr};
+use crate::net::{CONTROL_PLANE_IP, WORKSTATION, pod_cidr};
 use crate::options::{Component, Options, Serving, User};
 use crate::pki::{Ca, Certificate};
 use crate::run::{LIMIT, Output, run, wait_for};
@@ -43,7 +43,26 @@ impl Cluster {
         if let User::Edit { namespace } = user {
             self.bind_editor(&name, namespace)?;
         }
-        fs::write(&path, kubeconfig::write(&ca.pair.cert, &name, &Credential::Embedded(&pair)))?;
+        fs::write(
+            &path,
+            kubeconfig::write(CONTROL_PLANE_IP, &ca.pair.cert, &name, &Credential::Embedded(&pair)),
+        )?;
+        Ok(path)
+    }
+
+    /// The same, through the kube-apiserver of another host.
+    ///
+    /// # Errors
+    /// As [`Cluster::kubeconfig`], and when the host has none.
+    pub fn kubeconfig_through(&self, user: &User, host: &str) -> Result<PathBuf> {
+        let usual = self.kubeconfig(user)?;
+        if host == CONTROL_PLANE {
+            return Ok(usual);
+        }
+        ensure!(self.control_planes().iter().any(|one| one == host), "{host} has no kube-apiserver");
+        let text = fs::read_to_string(&usual)?.replace(CONTROL_PLANE_IP, &self.address(host)?);
+        let path = usual.with_extension(format!("{host}.conf"));
+        fs::write(&path, text)?;
         Ok(path)
     }
 
@@ -161,6 +180,34 @@ impl Cluster {
             Ok(self.masters(&["get", "--raw=/readyz", "--request-timeout=5s"], None)?.trim() == "ok")
         })
         .map_err(|error| self.explain(error, &self.layout.log(CONTROL_PLANE, Component::ApiServer.name())))
+    }
+
+    /// Waits until every kube-apiserver says that it is ready, and is behind the Service `kubernetes`.
+    ///
+    /// # Errors
+    /// When one is not in time.
+    pub fn wait_apiservers(&self, deadline: Duration) -> Result<()> {
+        let others: Vec<String> = self.control_planes().into_iter().skip(1).collect();
+        for host in &others {
+            let server = format!("--server=https://{}:6443", self.address(host)?);
+            wait_for(&format!("kube-apiserver on {host} to be ready"), deadline, || {
+                let words = ["get", "--raw=/readyz", "--request-timeout=5s", &server];
+                Ok(self.masters(&words, None)?.trim() == "ok")
+            })
+            .map_err(|error| self.explain(error, &self.layout.log(host, Component::ApiServer.name())))?;
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        wait_for("every kube-apiserver to be behind the Service kubernetes", deadline, || {
+            let words = ["endpointslices", "-n", "default", "-l", "kubernetes.io/service-name=kubernetes"];
+            let slices = self.get(&words)?;
+            let count: usize = items(&slices)
+                .flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten())
+                .filter_map(|endpoint| endpoint["addresses"].as_array().map(Vec::len))
+                .sum();
+            Ok(count == self.control_planes().len())
+        })
     }
 
     /// Waits until every node is there and Ready.

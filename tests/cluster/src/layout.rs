@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// The host of the control plane.
+/// The first host of the control plane: etcd, the controllers and the scheduler run there.
 pub(crate) const CONTROL_PLANE: &str = "cp";
+/// The most hosts with a kube-apiserver.
+const MAX_CONTROL_PLANES: usize = 3;
 /// The environment variable that marks every process of a cluster.
 pub(crate) const CLUSTER_VARIABLE: &str = "METRICS_PREFLIGHT_CLUSTER";
 /// The environment variable that says what a process of the cluster is.
@@ -20,6 +22,9 @@ pub(crate) const IDENTITY_FILE: &str = "/run/cluster-host.json";
 /// The search path of an operator and of every component on a host.
 pub(crate) const HOST_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// While a host has this file, nobody reads its manifests of static pods; what runs goes on.
+pub(crate) const UNREAD_MANIFESTS: &str = "/run/manifests-unread";
+
 /// Not below `/var`: a host covers that with a layer that lies here, and no layer may lie in what it covers.
 const STATE: &str = "/srv/metrics-preflight/clusters";
 
@@ -28,6 +33,8 @@ const STATE: &str = "/srv/metrics-preflight/clusters";
 pub(crate) struct Layout {
     pub(crate) name: String,
     pub(crate) nodes: usize,
+    /// How many hosts have a kube-apiserver.
+    pub(crate) control_planes: usize,
 }
 
 /// Which host a program runs on, as [`IDENTITY_FILE`] says.
@@ -38,19 +45,23 @@ pub(crate) struct Identity {
 }
 
 impl Layout {
-    pub(crate) fn new(name: &str, nodes: usize) -> Result<Self> {
+    pub(crate) fn new(name: &str, nodes: usize, control_planes: usize) -> Result<Self> {
         let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         ensure!(
             !name.is_empty() && name.len() <= 20 && name.chars().all(valid),
             "a cluster's name is 1 to 20 lowercase letters, digits and dashes, not {name:?}"
         );
         ensure!((1..=99).contains(&nodes), "a cluster has 1 to 99 nodes, not {nodes}");
-        Ok(Self { name: name.to_owned(), nodes })
+        ensure!(
+            (1..=MAX_CONTROL_PLANES).contains(&control_planes),
+            "a cluster has 1 to {MAX_CONTROL_PLANES} kube-apiservers, not {control_planes}"
+        );
+        Ok(Self { name: name.to_owned(), nodes, control_planes })
     }
 
     /// The layout that a started cluster wrote down.
     pub(crate) fn load(name: &str) -> Result<Self> {
-        let file = Self::new(name, 1)?.dir().join("layout.json");
+        let file = Self::new(name, 1, 1)?.dir().join("layout.json");
         Ok(serde_json::from_slice(&fs::read(file)?)?)
     }
 
@@ -98,10 +109,28 @@ impl Layout {
 
     /// The hosts with a file system of their own: the control plane and the nodes.
     pub(crate) fn hosts(&self) -> Vec<String> {
-        let mut hosts = vec![CONTROL_PLANE.to_owned()];
+        let mut hosts = self.control_plane_names();
         hosts.extend(self.node_names());
         hosts
     }
+
+    /// The hosts with a kube-apiserver: `cp`, `cp2`, …
+    pub(crate) fn control_plane_names(&self) -> Vec<String> {
+        (1..=self.control_planes).map(control_plane_name).collect()
+    }
+}
+
+fn control_plane_name(number: usize) -> String {
+    if number == 1 { CONTROL_PLANE.to_owned() } else { format!("{CONTROL_PLANE}{number}") }
+}
+
+/// The number of a host of the control plane: 1 for `cp`, 2 for `cp2`.
+pub(crate) fn control_plane_number(name: &str) -> Option<usize> {
+    (1..=MAX_CONTROL_PLANES).find(|number| control_plane_name(*number) == name)
+}
+
+pub(crate) fn is_control_plane(name: &str) -> bool {
+    control_plane_number(name).is_some()
 }
 
 pub(crate) fn node_name(number: usize) -> String {

@@ -29,6 +29,9 @@ enum Task {
         /// How many nodes
         #[arg(long, default_value_t = 2)]
         nodes: usize,
+        /// How many kube-apiservers, each on a host of its own (`cp`, `cp2`, …)
+        #[arg(long, default_value_t = 1)]
+        apiservers: usize,
         /// Where the kubelets' serving certificates come from
         #[arg(long, value_enum, default_value_t)]
         serving: ServingMode,
@@ -121,6 +124,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Up {
             name,
             nodes,
+            apiservers,
             serving,
             metrics_server,
             insecure_tls,
@@ -137,7 +141,7 @@ fn run(task: Task) -> Result<ExitCode> {
                 ServingMode::Pending => Serving::BootstrapPending,
             };
             let mut options = Options::new(name).nodes(nodes).serving(&serving).keep(true).replace(replace);
-            options = options.proxy_mode(match proxy_mode {
+            options = options.apiservers(apiservers).proxy_mode(match proxy_mode {
                 Proxy::Iptables => ProxyMode::Iptables,
                 Proxy::Nftables => ProxyMode::Nftables,
             });

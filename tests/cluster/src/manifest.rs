@@ -1,7 +1,9 @@
 //! Static pods and kubelet configurations as YAML that people and `sed` can work with.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Reads one document.
 pub(crate) fn parse(text: &str) -> Result<Value> {
@@ -29,6 +31,25 @@ pub(crate) fn command(text: &str) -> Result<Vec<String>> {
     anyhow::ensure!(!command.is_empty(), "the pod's container has no command");
     command.extend(words("args"));
     Ok(command)
+}
+
+/// The environment of a pod's first container, as far as the manifest itself holds the values.
+pub(crate) fn environment(text: &str) -> Result<BTreeMap<String, String>> {
+    let pod = parse(text)?;
+    let list = pod.pointer("/spec/containers/0/env").and_then(Value::as_array);
+    let pair =
+        |entry: &Value| Some((entry["name"].as_str()?.to_owned(), entry["value"].as_str()?.to_owned()));
+    Ok(list.into_iter().flatten().filter_map(pair).collect())
+}
+
+/// Gives a pod's first container these variables beside those that it has.
+pub(crate) fn add_environment(text: &str, variables: &[(&str, &str)]) -> Result<String> {
+    let mut pod = parse(text)?;
+    let container = pod.pointer_mut("/spec/containers/0").context("the pod has no container")?;
+    let mut list = container["env"].as_array().cloned().unwrap_or_default();
+    list.extend(variables.iter().map(|(name, value)| json!({"name": name, "value": value})));
+    container["env"] = Value::Array(list);
+    print(&pod)
 }
 
 /// Edits the flags (all words after the program) of a pod's first container.
@@ -85,7 +106,7 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::{command, edit_flags, merge, set_flag};
+    use super::{add_environment, command, edit_flags, environment, merge, set_flag};
     use serde_json::json;
 
     const POD: &str = "spec:\n  containers:\n  - command:\n    - kube-apiserver\n    - --a=1\n    name: x\n";
@@ -99,6 +120,17 @@ mod tests {
         .expect("a pod");
         assert_eq!(command(&text).expect("a command"), ["kube-apiserver", "--a=2", "--b=*,c"]);
         assert!(text.contains("\n    - --a=2\n"), "{text}");
+    }
+
+    #[test]
+    fn variables_are_added_to_the_first_container() {
+        assert!(environment(POD).expect("a pod").is_empty());
+        let text =
+            add_environment(POD, &[("NO_PROXY", "a,b"), ("HTTPS_PROXY", "http://c:1")]).expect("a pod");
+        assert!(text.contains("    - name: NO_PROXY\n      value: a,b\n"), "{text}");
+        let found = environment(&text).expect("a pod");
+        assert_eq!(found.get("HTTPS_PROXY").map(String::as_str), Some("http://c:1"));
+        assert_eq!(found.len(), 2);
     }
 
     #[test]

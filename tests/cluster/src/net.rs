@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::layout::{CONTROL_PLANE, Layout, node_number};
+use crate::layout::{Layout, control_plane_number, node_number};
 use crate::run::{LIMIT, call, run};
 
 pub(crate) const CONTROL_PLANE_IP: &str = "172.30.0.10";
@@ -26,8 +26,11 @@ const VANTAGES: [(&str, &str); 3] =
     [(WORKSTATION, "172.30.0.2"), (API_ONLY, "172.30.0.3"), (NO_ROUTE, "172.30.0.4")];
 
 pub(crate) fn address(host: &str) -> Result<String> {
-    if host == CONTROL_PLANE {
-        return Ok(CONTROL_PLANE_IP.to_owned());
+    match control_plane_number(host) {
+        Some(1) => return Ok(CONTROL_PLANE_IP.to_owned()),
+        // Below the nodes' addresses and behind those of the vantages.
+        Some(number) => return Ok(format!("172.30.0.{}", 3 + number)),
+        None => {}
     }
     if let Some((_, address)) = VANTAGES.iter().find(|(name, _)| *name == host) {
         return Ok((*address).to_owned());
@@ -157,6 +160,7 @@ mod tests {
     #[test]
     fn a_namespace_belongs_to_one_cluster() {
         assert_eq!(split("mp-a-b-node1"), Some(("a-b", "node1")));
+        assert_eq!(split("mp-a-cp2"), Some(("a", "cp2")));
         assert_eq!(split("mp-a-switch"), Some(("a", "switch")));
         assert_eq!(split("mp-a-other"), None);
         assert_eq!(split("cni-1"), None);

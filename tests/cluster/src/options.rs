@@ -77,6 +77,7 @@ pub struct Dns {
 pub struct Options {
     pub(crate) name: String,
     pub(crate) nodes: Vec<Serving>,
+    pub(crate) apiservers: usize,
     pub(crate) apiserver_flags: Vec<String>,
     pub(crate) removed_apiserver_flags: Vec<String>,
     pub(crate) controller_manager_flags: Vec<String>,
@@ -95,6 +96,7 @@ impl Options {
         Self {
             name: name.into(),
             nodes: vec![Serving::SelfSigned; 2],
+            apiservers: 1,
             apiserver_flags: Vec::new(),
             removed_apiserver_flags: Vec::new(),
             controller_manager_flags: Vec::new(),
@@ -111,6 +113,14 @@ impl Options {
     pub fn nodes(mut self, count: usize) -> Self {
         let first = self.nodes.first().cloned().unwrap_or_default();
         self.nodes.resize(count, first);
+        self
+    }
+
+    /// How many kube-apiservers there are, each on a host of its own (`cp`, `cp2`, …), with one etcd behind them. Nodes
+    /// and kubeconfigs know the first alone; the Service `kubernetes` has all of them.
+    #[must_use]
+    pub fn apiservers(mut self, count: usize) -> Self {
+        self.apiservers = count;
         self
     }
 

@@ -13,7 +13,8 @@ use anyhow::{Context, Result};
 
 use crate::control::{Reply, Request, Verb};
 use crate::hook::MARK;
-use crate::layout::{CONTROL_PLANE, HOST_VARIABLE, Layout, ROLE_VARIABLE};
+use crate::layout::{CONTROL_PLANE, HOST_VARIABLE, Layout, ROLE_VARIABLE, is_control_plane};
+use crate::net::CONTROL_PLANE_IP;
 use crate::policy;
 use crate::process;
 use crate::run::wait_for;
@@ -23,14 +24,21 @@ const TICK: Duration = Duration::from_millis(100);
 
 const KUBE_PROXY: [&str; 2] = ["kube-proxy", "--config=/var/lib/kube-proxy/config.conf"];
 
-const ETCD: [&str; 6] = [
-    "etcd",
-    "--data-dir=/var/lib/etcd/member-data",
-    "--listen-client-urls=http://127.0.0.1:2379",
-    "--advertise-client-urls=http://127.0.0.1:2379",
-    "--listen-peer-urls=http://127.0.0.1:2380",
-    "--log-level=warn",
-];
+/// etcd for those who need it: other hosts reach it only where others have a kube-apiserver.
+fn etcd(layout: &Layout) -> Vec<String> {
+    let own = "http://127.0.0.1:2379".to_owned();
+    let clients =
+        if layout.control_planes > 1 { format!("{own},http://{CONTROL_PLANE_IP}:2379") } else { own };
+    let words = [
+        "etcd".to_owned(),
+        "--data-dir=/var/lib/etcd/member-data".to_owned(),
+        format!("--listen-client-urls={clients}"),
+        format!("--advertise-client-urls={clients}"),
+        "--listen-peer-urls=http://127.0.0.1:2380".to_owned(),
+        "--log-level=warn".to_owned(),
+    ];
+    words.to_vec()
+}
 
 /// A unit, and beside its lock what finds it: one that takes long to stop does not hide the others.
 struct Slot {
@@ -49,10 +57,15 @@ pub(crate) fn run(cluster: &str) -> Result<()> {
     let mut units = Vec::new();
     for (host, keeper) in keepers(&layout)? {
         if host == CONTROL_PLANE {
-            units.push(Unit::service(&layout, &host, keeper, "etcd", &ETCD));
-            for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
-                units.push(Unit::static_pod(&layout, keeper, name));
+            let etcd = etcd(&layout);
+            let etcd: Vec<&str> = etcd.iter().map(String::as_str).collect();
+            units.push(Unit::service(&layout, &host, keeper, "etcd", &etcd));
+            for name in ["kube-controller-manager", "kube-scheduler"] {
+                units.push(Unit::static_pod(&layout, &host, keeper, name));
             }
+        }
+        if is_control_plane(&host) {
+            units.push(Unit::static_pod(&layout, &host, keeper, "kube-apiserver"));
         } else {
             units.push(Unit::service(&layout, &host, keeper, "containerd", &["containerd"]));
             units.push(Unit::of_file(&layout, &host, keeper, "kubelet"));

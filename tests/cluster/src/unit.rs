@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::layout::{CONTROL_PLANE, HOST_PATH, Layout, ROLE_VARIABLE};
+use crate::layout::{HOST_PATH, Layout, ROLE_VARIABLE, UNREAD_MANIFESTS};
 use crate::process::kill;
 use crate::unit_file::{Start, UnitFile};
 
@@ -59,8 +59,8 @@ impl Unit {
         Self::new(layout, host, keeper, name, Kind::UnitFile)
     }
 
-    pub(crate) fn static_pod(layout: &Layout, keeper: u32, name: &str) -> Self {
-        Self::new(layout, CONTROL_PLANE, keeper, name, Kind::StaticPod { running: None })
+    pub(crate) fn static_pod(layout: &Layout, host: &str, keeper: u32, name: &str) -> Self {
+        Self::new(layout, host, keeper, name, Kind::StaticPod { running: None })
     }
 
     fn new(layout: &Layout, host: &str, keeper: u32, name: &str, kind: Kind) -> Self {
@@ -128,7 +128,7 @@ impl Unit {
             }
             Kind::StaticPod { running } => {
                 let running = *running;
-                let Some((command, hash)) = self.read_manifest(running) else {
+                let Some((start, hash)) = self.read_manifest(running) else {
                     return Ok(());
                 };
                 if running != Some(hash) {
@@ -136,7 +136,7 @@ impl Unit {
                     self.kind = Kind::StaticPod { running: Some(hash) };
                     self.next = Instant::now();
                 }
-                Start::plain(command)
+                start
             }
         };
         if self.wanted && self.child.is_none() && Instant::now() >= self.next {
@@ -145,9 +145,13 @@ impl Unit {
         Ok(())
     }
 
-    /// The command of the manifest and the hash of its text. A missing one ends the program; one that is no
-    /// pod, half-written perhaps, changes nothing.
-    fn read_manifest(&mut self, running: Option<u64>) -> Option<(Vec<String>, u64)> {
+    /// What the manifest starts, and the hash of its text. A missing one ends the program; one that is no
+    /// pod, half-written perhaps, changes nothing, and neither does any while nobody reads them.
+    fn read_manifest(&mut self, running: Option<u64>) -> Option<(Start, u64)> {
+        let unread = format!("/proc/{}/root{UNREAD_MANIFESTS}", self.keeper);
+        if running.is_some() && self.child.is_some() && std::path::Path::new(&unread).exists() {
+            return None;
+        }
         let path = format!("/proc/{}/root/etc/kubernetes/manifests/{}.yaml", self.keeper, self.name);
         let Ok(text) = std::fs::read_to_string(path) else {
             if running.is_some() {
@@ -163,7 +167,9 @@ impl Unit {
         if running == Some(hash) && self.child.is_some() {
             return None;
         }
-        crate::manifest::command(&text).ok().map(|command| (command, hash))
+        let argv = crate::manifest::command(&text).ok()?;
+        let environment = crate::manifest::environment(&text).ok()?;
+        Some((Start { argv, environment }, hash))
     }
 
     fn spawn(&mut self, start: &Start) -> Result<()> {

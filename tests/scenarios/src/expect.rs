@@ -28,6 +28,8 @@ pub struct Look {
     pub user: &'static str,
     /// The machines that `host` looks at first; the look joins what they saw of themselves.
     pub machines: &'static [&'static str],
+    /// The host of the kube-apiserver that the kubeconfig names.
+    pub through: &'static str,
     /// The arguments of `probe`, which looks instead of `check`.
     pub probe: Option<&'static [&'static str]>,
     /// What must come of it.
@@ -120,6 +122,9 @@ pub enum Cure {
     None,
     /// The first remedy for production of every root cause.
     Production,
+    /// The first remedy for production of every root cause, which only a person can follow: the runner does for it what
+    /// that person would do.
+    ByHand,
     /// The remedy for a lab of every root cause; what it says it leaves may stay.
     Lab,
 }

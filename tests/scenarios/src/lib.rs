@@ -4,6 +4,7 @@
 //! With the feature `run` the faults and the runner are there too.
 
 mod expect;
+mod instances;
 mod list;
 mod machines;
 mod probes;
@@ -13,25 +14,30 @@ mod verify;
 pub mod run;
 
 pub use expect::{Cure, Expect, Look, Mode, Scenario};
+use instances::INSTANCES;
 use list::CHAIN;
 use machines::MACHINES;
 use probes::PROBES;
 
-/// Every scenario: those of the chain, those of the machines beneath, and those in which pods look.
+/// Every scenario: those of the chain, those of several kube-apiservers, those of the machines
+/// beneath, and those in which pods look.
 pub const SCENARIOS: &[Scenario] = &joined();
 
-const fn joined() -> [Scenario; CHAIN.len() + MACHINES.len() + PROBES.len()] {
-    let mut all = [MACHINES[0]; CHAIN.len() + MACHINES.len() + PROBES.len()];
-    let mut at = 0;
-    while at < all.len() {
-        all[at] = if at < CHAIN.len() {
-            CHAIN[at]
-        } else if at < CHAIN.len() + MACHINES.len() {
-            MACHINES[at - CHAIN.len()]
-        } else {
-            PROBES[at - CHAIN.len() - MACHINES.len()]
-        };
-        at += 1;
+const PARTS: [&[Scenario]; 4] = [CHAIN, &INSTANCES, &MACHINES, &PROBES];
+
+const COUNT: usize = CHAIN.len() + INSTANCES.len() + MACHINES.len() + PROBES.len();
+
+const fn joined() -> [Scenario; COUNT] {
+    let mut all = [MACHINES[0]; COUNT];
+    let (mut at, mut part) = (0, 0);
+    while part < PARTS.len() {
+        let mut of_part = 0;
+        while of_part < PARTS[part].len() {
+            all[at] = PARTS[part][of_part];
+            at += 1;
+            of_part += 1;
+        }
+        part += 1;
     }
     all
 }

@@ -9,6 +9,7 @@ const fn nodes(expect: Expect) -> Look {
         api_only: false,
         user: "admin",
         machines: &[],
+        through: "cp",
         probe: None,
         expect,
     }
@@ -21,17 +22,36 @@ const fn api(expect: Expect) -> Look {
         api_only: true,
         user: "admin",
         machines: &[],
+        through: "cp",
         probe: None,
         expect,
     }
 }
 
 const fn as_user(user: &'static str, expect: Expect) -> Look {
-    Look { name: user, mode: Mode::Installed, api_only: false, user, machines: &[], probe: None, expect }
+    Look {
+        name: user,
+        mode: Mode::Installed,
+        api_only: false,
+        user,
+        machines: &[],
+        through: "cp",
+        probe: None,
+        expect,
+    }
 }
 
 const fn before(name: &'static str, api_only: bool, expect: Expect) -> Look {
-    Look { name, mode: Mode::BeforeInstall, api_only, user: "admin", machines: &[], probe: None, expect }
+    Look {
+        name,
+        mode: Mode::BeforeInstall,
+        api_only,
+        user: "admin",
+        machines: &[],
+        through: "cp",
+        probe: None,
+        expect,
+    }
 }
 
 const SELF_SIGNED: Expect = Expect::roots(&["kubelet-cert-self-signed"]);
@@ -203,6 +223,16 @@ pub(crate) const CHAIN: &[Scenario] = &[
             api(Expect::roots(&["metrics-server-scaled-to-zero"])),
             as_user("masters", Expect::roots(&["metrics-server-scaled-to-zero"])),
             as_user("edit", UNANSWERED),
+        ],
+        cure: Cure::Production,
+    },
+    Scenario {
+        name: "flag-not-known",
+        about: "a metrics-server with an argument out of a guide for 0.2",
+        core: false,
+        looks: &[
+            nodes(Expect::roots(&["metrics-server-flag-unknown"])),
+            api(Expect::roots(&["metrics-server-flag-unknown"])),
         ],
         cure: Cure::Production,
     },

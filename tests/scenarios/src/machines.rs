@@ -12,6 +12,7 @@ const fn asked(expect: Expect) -> Look {
         api_only: false,
         user: "admin",
         machines: &["cp", "node1", "node2"],
+        through: "cp",
         probe: None,
         expect,
     }
@@ -34,7 +35,7 @@ const HAZARDS: Expect = Expect::roots(&[
 const FILTERED: Expect = Expect::roots(&["kubelet-port-filtered"]).on(&["Node node2"]);
 
 /// Every scenario of machines.
-pub(crate) const MACHINES: [Scenario; 17] = [
+pub(crate) const MACHINES: [Scenario; 21] = [
     Scenario {
         name: "machines-healthy",
         about: "a cluster that works, whose machines were all asked",
@@ -131,7 +132,7 @@ pub(crate) const MACHINES: [Scenario; 17] = [
         about: "a host of the control plane without a route to the pods",
         core: true,
         looks: &[asked(Expect::roots(&["control-plane-without-pod-route"]).on(&["Host cp"]))],
-        cure: Cure::None,
+        cure: Cure::ByHand,
     },
     Scenario {
         name: "machines-kubelet-config-moved",
@@ -148,10 +149,38 @@ pub(crate) const MACHINES: [Scenario; 17] = [
         cure: Cure::None,
     },
     Scenario {
+        name: "machines-flag-unknown",
+        about: "a kubelet that is given flags which Kubernetes has taken out",
+        core: false,
+        looks: &[asked(Expect::roots(&["component-flag-unknown"]).on(&["Node node1"]))],
+        cure: Cure::Production,
+    },
+    Scenario {
         name: "machines-front-proxy-expired",
         about: "a front-proxy certificate that has expired, beside a good one that the flags do not name",
         core: false,
         looks: &[asked(Expect::roots(&["proxy-client-cert-expired"]))],
         cure: Cure::Production,
+    },
+    Scenario {
+        name: "machines-kubelet-port-taken",
+        about: "another program at the kubelet's port, which the kubelet did not get when it started anew",
+        core: false,
+        looks: &[asked(Expect::roots(&["kubelet-port-taken"]).on(&["Node node2"]))],
+        cure: Cure::ByHand,
+    },
+    Scenario {
+        name: "machines-proxy",
+        about: "a kube-apiserver with HTTPS_PROXY in its environment, and NO_PROXY without the Services' range",
+        core: false,
+        looks: &[asked(Expect::roots(&["proxy-catches-cluster"]).on(&["Host cp"]))],
+        cure: Cure::Production,
+    },
+    Scenario {
+        name: "machines-manifest-unread",
+        about: "a manifest of kube-apiserver with other flags than those that it runs with",
+        core: false,
+        looks: &[asked(Expect::roots(&["apiserver-flags-not-running"]).on(&["Host cp"]).exit(0))],
+        cure: Cure::ByHand,
     },
 ];

@@ -11,6 +11,7 @@ const fn probed(arguments: &'static [&'static str], expect: Expect) -> Look {
         api_only: false,
         user: "admin",
         machines: &[],
+        through: "cp",
         probe: Some(arguments),
         expect,
     }

@@ -1,9 +1,14 @@
 //! Faults of a machine's own settings: its runtime, the names that it resolves, its addresses.
 
-use anyhow::{Result, ensure};
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 
 use crate::cluster::Cluster;
-use crate::layout::CONTROL_PLANE;
+use crate::files::static_pod;
+use crate::layout::{CONTROL_PLANE, UNREAD_MANIFESTS};
+use crate::manifest;
 use crate::options::Component;
 
 /// A name of the API server that its certificate holds.
@@ -46,6 +51,70 @@ impl Cluster {
             &format!("sed '/ {API_NAME}$/d' /etc/hosts > /tmp/hosts.new && cat /tmp/hosts.new > /etc/hosts"),
         )?;
         self.restart(Component::Kubelet, node)
+    }
+
+    /// Another program listens at a port of this host, from its start on: the unit `other-program`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn take_port(&self, host: &str, port: u16) -> Result<()> {
+        let unit = format!(
+            "[Unit]\nDescription=Another program\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'busybox httpd -p {port} -h /run'\nExecStop=/bin/sh -c 'pkill -f \"^busybox httpd -p {port}\"'\n[Install]\nWantedBy=multi-user.target\n"
+        );
+        let path = self.path(host, "/etc/systemd/system/other-program.service");
+        fs::write(&path, unit).with_context(|| format!("cannot write {}", path.display()))?;
+        self.on(host, "systemctl enable --now other-program")
+    }
+
+    /// kube-apiserver of a host has these variables in its environment, as kubeadm copies them into the manifest from
+    /// the shell of whoever runs it.
+    ///
+    /// # Errors
+    /// When the manifest cannot be edited, or kube-apiserver does not become ready with it.
+    pub fn apiserver_environment(&self, host: &str, variables: &[(&str, &str)]) -> Result<()> {
+        self.edit_manifest(host, |text| manifest::add_environment(text, variables))?;
+        self.wait_api(Duration::from_mins(1))?;
+        self.wait_apiservers(Duration::from_mins(1))
+    }
+
+    /// The manifest of kube-apiserver on a host has other flags, and what runs there goes on with the old ones: nobody
+    /// reads manifests there any more, as when the kubelet has failed.
+    ///
+    /// # Errors
+    /// When the manifest cannot be edited.
+    pub fn leave_manifest_unread(&self, host: &str, edit: impl FnOnce(&mut Vec<String>)) -> Result<()> {
+        fs::write(self.path(host, UNREAD_MANIFESTS), "")?;
+        self.edit_manifest(host, |text| manifest::edit_flags(text, edit))
+    }
+
+    /// Manifests of static pods are read again on a host.
+    ///
+    /// # Errors
+    /// When they were read all the time, or kube-apiserver does not become ready with what they say.
+    pub fn read_manifests_again(&self, host: &str) -> Result<()> {
+        let before = self.starts(Component::ApiServer, host)?;
+        fs::remove_file(self.path(host, UNREAD_MANIFESTS))?;
+        self.wait("kube-apiserver to be started anew", Duration::from_secs(20), || {
+            Ok(self.starts(Component::ApiServer, host)? > before)
+        })?;
+        self.wait_api(Duration::from_mins(1))?;
+        self.wait_apiservers(Duration::from_mins(1))
+    }
+
+    fn edit_manifest(&self, host: &str, edit: impl FnOnce(&str) -> Result<String>) -> Result<()> {
+        let path = self.path(host, &static_pod(Component::ApiServer.name()));
+        let before = self.starts(Component::ApiServer, host)?;
+        let new = edit(&fs::read_to_string(&path)?)?;
+        // Renamed into place, so that nobody reads half of it.
+        let partial = path.with_extension("partial");
+        fs::write(&partial, new)?;
+        fs::rename(&partial, &path)?;
+        if self.path(host, UNREAD_MANIFESTS).exists() {
+            return Ok(());
+        }
+        self.wait("kube-apiserver to be started anew", Duration::from_secs(20), || {
+            Ok(self.starts(Component::ApiServer, host)? > before)
+        })
     }
 
     /// The Node announces an address that its machine had when the kubelet started, and has no longer.

@@ -42,6 +42,17 @@ impl Cluster {
         self.restart(Component::Kubelet, node)
     }
 
+    /// A drop-in of the kubelet's unit gives it these flags besides, as a guide for another version may have done. With one
+    /// that it does not know it ends whenever it is started.
+    ///
+    /// # Errors
+    /// When the drop-in cannot be written or the kubelet not be restarted.
+    pub fn give_kubelet_flags(&self, node: &str, flags: &str) -> Result<()> {
+        let text = format!("[Service]\nEnvironment=\"KUBELET_EXTRA_ARGS={flags}\"\n");
+        self.write_on(node, &format!("{KUBELET_DROP_INS}/30-flags.conf"), &text)?;
+        self.restart(Component::Kubelet, node)
+    }
+
     fn name_kubelet_config(&self, node: &str, path: &str) -> Result<()> {
         self.write_on(node, &drop_in(), &kubelet_config_drop_in(path))?;
         self.restart(Component::Kubelet, node)

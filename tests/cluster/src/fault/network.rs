@@ -1,9 +1,9 @@
 //! Faults of forwarding, firewalls, routes and Services' addresses.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::cluster::Cluster;
-use crate::layout::{CONTROL_PLANE, node_number};
+use crate::layout::{is_control_plane, node_number};
 use crate::net::pod_cidr;
 use crate::options::{Component, IptablesBackend};
 
@@ -86,14 +86,15 @@ impl Cluster {
         self.on(node, &script)
     }
 
-    /// The host of the control plane has no route to any pod; what it sends them goes to a gateway that knows nothing
+    /// This host of the control plane has no route to any pod; what it sends them goes to a gateway that knows nothing
     /// of them, and vanishes.
     ///
     /// # Errors
     /// When a route cannot be removed.
-    pub fn forget_routes_to_pods(&self) -> Result<()> {
+    pub fn forget_routes_to_pods(&self, host: &str) -> Result<()> {
+        ensure!(is_control_plane(host), "{host} is no host of the control plane");
         for number in 1..=self.layout.nodes {
-            self.on(CONTROL_PLANE, &format!("ip route del {}", pod_cidr(number)))?;
+            self.on(host, &format!("ip route del {}", pod_cidr(number)))?;
         }
         Ok(())
     }
@@ -102,10 +103,10 @@ impl Cluster {
     ///
     /// # Errors
     /// When a route cannot be added.
-    pub fn restore_routes_to_pods(&self) -> Result<()> {
+    pub fn restore_routes_to_pods(&self, host: &str) -> Result<()> {
         for (index, node) in self.nodes().iter().enumerate() {
             let via = self.address(node)?;
-            self.on(CONTROL_PLANE, &format!("ip route replace {} via {via}", pod_cidr(index + 1)))?;
+            self.on(host, &format!("ip route replace {} via {via}", pod_cidr(index + 1)))?;
         }
         Ok(())
     }

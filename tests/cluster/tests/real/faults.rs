@@ -151,10 +151,10 @@ fn network(cluster: &Cluster) -> Result<()> {
 
     let pod = format!("{address}:10250");
     ensure!(connects(cluster, &on("cp"), &pod)?);
-    cluster.forget_routes_to_pods()?;
+    cluster.forget_routes_to_pods("cp")?;
     ensure!(!connects(cluster, &on("cp"), &pod)?, "without a route");
     ensure!(connects(cluster, &on(other), &pod)?, "nodes have theirs");
-    cluster.restore_routes_to_pods()?;
+    cluster.restore_routes_to_pods("cp")?;
     ensure!(connects(cluster, &on("cp"), &pod)?, "with the route");
     Ok(())
 }

@@ -9,7 +9,9 @@ use cluster::{
 };
 
 mod faults;
+mod flags;
 mod inside;
+mod instances;
 mod job;
 mod probe;
 

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use cluster::{Cluster, User, Vantage};
 use serde_json::Value;
 
-use super::{Plan, look};
-use crate::Cure;
+use super::{Plan, by_hand, look};
+use crate::{Cure, Scenario};
 
 /// How long a cure may take to show: kubelets cache denials, CSRs are signed, pods start and scrape twice.
 const HEALED_WITHIN: &str = "4m";
@@ -18,7 +18,8 @@ const VERIFIED_WITHIN_S: u32 = 40;
 
 /// Runs the first remedy of the wanted kind of every root cause, then `check --wait`. What is printed to show that a cure
 /// worked has to fail before it and to succeed after it.
-pub(super) fn cure(cluster: &Cluster, plan: &Plan, kind: Cure, document: &Value) -> Result<()> {
+pub(super) fn cure(cluster: &Cluster, plan: &Plan, scenario: &Scenario, document: &Value) -> Result<()> {
+    let kind = scenario.cure;
     let audience = if kind == Cure::Lab { "lab" } else { "production" };
     let mut leaves: Vec<String> = Vec::new();
     let mut done: Vec<&Value> = Vec::new();
@@ -33,11 +34,18 @@ pub(super) fn cure(cluster: &Cluster, plan: &Plan, kind: Cure, document: &Value)
         }
         done.push(&remedy["steps"]);
         let steps = remedy["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+        // What only a person can do may show its success to nobody else.
+        let shows = steps.iter().any(|step| step["verify"].as_str().is_some_and(|verify| !verify.is_empty()));
         ensure!(
-            !unmet(cluster, steps)?.is_empty(),
+            (kind == Cure::ByHand && !shows) || !unmet(cluster, steps)?.is_empty(),
             "what is to show that the cure of {name} worked succeeds before it"
         );
         for step in steps {
+            if kind == Cure::ByHand {
+                let command = step["command"].as_str().unwrap_or_default();
+                ensure!(command.is_empty(), "a step of the cure of {name} can be run: {step}");
+                continue;
+            }
             run_step(cluster, step).with_context(|| format!("the cure of {name}"))?;
         }
         leaves.extend(
@@ -48,9 +56,12 @@ pub(super) fn cure(cluster: &Cluster, plan: &Plan, kind: Cure, document: &Value)
                 .filter_map(|name| name.as_str().map(str::to_owned)),
         );
     }
+    if kind == Cure::ByHand {
+        by_hand::follow(cluster, scenario.name)?;
+    }
     let mut command = Command::new(&plan.program);
     command.args(["check", "-o", "json", "--wait", HEALED_WITHIN]);
-    let (code, printed) = look::check(cluster, &mut command, &User::Admin, &Vantage::Nodes)?;
+    let (code, printed) = look::check(cluster, &mut command, &User::Admin, "cp", &Vantage::Nodes)?;
     let healed: Value = serde_json::from_slice(&printed)?;
     let left: Vec<&str> = healed["root_causes"]
         .as_array()
@@ -94,8 +105,11 @@ fn run_step(cluster: &Cluster, step: &Value) -> Result<()> {
         bail!("only a person can do this step: {}", step["manual"]);
     }
     run_at(cluster, place, script)??;
-    if place == "every control-plane host" {
+    if place == "every control-plane host"
+        || cluster.control_planes().iter().any(|host| place == format!("host {host}"))
+    {
         cluster.wait_api(Duration::from_mins(1))?;
+        cluster.wait_apiservers(Duration::from_mins(1))?;
     }
     Ok(())
 }
@@ -105,8 +119,12 @@ fn run_at(cluster: &Cluster, place: &str, script: &str) -> Result<Result<()>> {
     let hosts: Vec<String> = match place {
         "workstation" => return workstation(cluster, script),
         "every node" => cluster.nodes(),
-        "every control-plane host" => vec!["cp".to_owned()],
-        node => vec![node.strip_prefix("node ").with_context(|| format!("where is {node:?}?"))?.to_owned()],
+        "every control-plane host" => cluster.control_planes(),
+        one => {
+            let places = ["node ", "host ", "the machine "];
+            let name = places.iter().find_map(|place| one.strip_prefix(place));
+            vec![name.with_context(|| format!("where is {one:?}?"))?.to_owned()]
+        }
     };
     for host in hosts {
         let outcome = cluster.shell(&host, script)?.ok().with_context(|| format!("on {host}:\n{script}"));

@@ -76,6 +76,7 @@ pub(super) fn inject(cluster: &Cluster, name: &str) -> Result<()> {
         kubelets,
         network,
         super::policies::policies,
+        super::machines::instances,
         super::machines::machines,
         super::probes::probes,
         identity,
@@ -316,6 +317,14 @@ fn registration(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             cluster.kubectl(&["-n", "kube-system", "scale", "deployment/metrics-server", "--replicas=0"])?;
             apiservice_says(cluster, "have no addresses")
         }
+        "flag-not-known" => {
+            cluster.install_metrics_server(&MetricsServer {
+                extra_args: vec!["--source=kubernetes.summary_api:https://kubernetes.default".to_owned()],
+                ..MetricsServer::default()
+            })?;
+            log_has(cluster, "unknown flag: --source")?;
+            apiservice_says(cluster, "have no addresses")
+        }
         "container-port-renamed" => {
             changed(cluster, "          name: https\n", "          name: main-port\n")?;
             apiservice_says(cluster, "have no addresses")
@@ -328,6 +337,7 @@ fn registration(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             | "wrong-port"
             | "selector-matches-nothing"
             | "scaled-to-zero"
+            | "flag-not-known"
             | "container-port-renamed"
     )
     .then(make)
@@ -455,7 +465,7 @@ pub(super) fn settle(cluster: &Cluster, name: &str) -> Result<()> {
 }
 
 /// The age of a time in an object, in seconds.
-fn age_s(time: &serde_json::Value) -> Result<Option<u64>> {
+pub(super) fn age_s(time: &serde_json::Value) -> Result<Option<u64>> {
     let Some(time) = time.as_str() else { return Ok(None) };
     let output = std::process::Command::new("date").args(["-d", time, "+%s"]).output()?;
     let then: u64 = String::from_utf8_lossy(&output.stdout).trim().parse()?;

@@ -39,7 +39,7 @@ pub(super) fn look(cluster: &Cluster, plan: &Plan, scenario: &Scenario, look: &L
         other => bail!("nobody is called {other}"),
     };
     let vantage = if look.api_only { Vantage::ApiOnly } else { Vantage::Nodes };
-    let (code, printed) = check(cluster, &mut command, &user, &vantage)?;
+    let (code, printed) = check(cluster, &mut command, &user, look.through, &vantage)?;
     let document: Value = serde_json::from_slice(&printed)?;
     look.expect
         .verify(code, &document)
@@ -73,7 +73,7 @@ fn within(cluster: &Cluster, plan: &Plan, machine: &str) -> Result<PathBuf> {
         std::env::temp_dir().join(format!("{}-{}.{machine}.host.jsonl", cluster.name(), std::process::id()));
     let mut command = Command::new(&plan.program);
     command.args(["host", "--output", "json", "--record"]).arg(&file);
-    if machine == "cp" {
+    if machine.starts_with("cp") {
         let pods = cluster.get(&["pods", "-n", "kube-system", "-l", "k8s-app=metrics-server"])?;
         for pod in pods["items"].as_array().into_iter().flatten() {
             if let Some(address) = pod["status"]["podIP"].as_str() {
@@ -118,9 +118,13 @@ pub(super) fn check(
     cluster: &Cluster,
     command: &mut Command,
     user: &User,
+    through: &str,
     vantage: &Vantage,
 ) -> Result<(i32, Vec<u8>)> {
-    command.env("KUBECONFIG", cluster.kubeconfig(user)?).env_remove("HTTPS_PROXY").env_remove("https_proxy");
+    command
+        .env("KUBECONFIG", cluster.kubeconfig_through(user, through)?)
+        .env_remove("HTTPS_PROXY")
+        .env_remove("https_proxy");
     let output = cluster.in_namespace(vantage, command)?.output()?;
     let code = output.status.code().unwrap_or(-1);
     ensure!(

@@ -1,20 +1,63 @@
 //! Faults of machines, which the machines themselves show.
 
 use anyhow::{Result, bail};
-use cluster::{Cluster, Firewall, IptablesBackend, MetricsServer, Options, ProxyMode, Refusal};
+use cluster::{
+    Cluster, Component, Firewall, IptablesBackend, MetricsServer, Options, ProxyMode, Refusal, set_flag,
+};
 use serde_json::json;
 
-use super::fault::{SHOWS, WORKS, apiservice_says, install_on_node1, log_has, one_node_serves, working};
+use super::fault::{
+    SHOWS, WORKS, age_s, apiservice_says, install_on_node1, log_has, one_node_serves, working,
+};
 
 /// What the cluster of such a scenario starts with.
 pub(super) fn options(name: &str, options: Options) -> Options {
     match name {
+        "instances-healthy" | "instances-differ" => options.apiservers(2),
         "machines-nftables" => options.proxy_mode(ProxyMode::Nftables),
         "machines-forward-drop-legacy" | "probe-forward-drop-legacy" => {
             options.iptables(IptablesBackend::Legacy)
         }
         _ => options,
     }
+}
+
+/// Does what a scenario of two kube-apiservers says.
+pub(super) fn instances(cluster: &Cluster, name: &str) -> Option<Result<()>> {
+    let name = name.strip_prefix("instances-")?;
+    let make = || match name {
+        "healthy" => {
+            working(cluster, &MetricsServer::default())?;
+            // Not before all of them have found it so.
+            cluster.wait("Available not to be new", SHOWS, || Ok(available_for_s(cluster)? > 50))
+        }
+        "differ" => {
+            working(cluster, &MetricsServer::default())?;
+            cluster.wait("Available not to be new", SHOWS, || Ok(available_for_s(cluster)? > 50))?;
+            cluster.forget_routes_to_pods("cp2")?;
+            cluster.wait("Available to come and go", SHOWS, || Ok(available_for_s(cluster)? < 20))?;
+            // At first the second refuses without trying; then it tries, for five seconds each time.
+            cluster.wait("the second to try again", SHOWS, || {
+                let words =
+                    ["kubectl", "get", "--raw", "/apis/metrics.k8s.io/v1beta1", "--request-timeout=2s"];
+                let said = cluster.exec("cp2", &words)?;
+                anyhow::ensure!(
+                    !said.success() && !said.stderr.contains("currently unable"),
+                    "{}",
+                    said.stderr
+                );
+                Ok(true)
+            })
+        }
+        _ => bail!("nobody knows how to make {name}"),
+    };
+    Some(make())
+}
+
+/// For how long the APIService has been what it is, in seconds.
+fn available_for_s(cluster: &Cluster) -> Result<u64> {
+    let object = cluster.get(&["apiservice", "v1beta1.metrics.k8s.io"])?;
+    Ok(age_s(&object["status"]["conditions"][0]["lastTransitionTime"])?.unwrap_or_default())
 }
 
 /// Does what the scenario says.
@@ -77,8 +120,16 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
         }
         "no-pod-route" => {
             works_on_node1(cluster)?;
-            cluster.forget_routes_to_pods()?;
+            cluster.forget_routes_to_pods("cp")?;
             apiservice_says(cluster, "failing or missing response")
+        }
+        "kubelet-port-taken" => {
+            works_on_node1(cluster)?;
+            cluster.stop(Component::Kubelet, "node2")?;
+            cluster.take_port("node2", 10250)?;
+            cluster.start(Component::Kubelet, "node2")?;
+            not_ready(cluster, "node2")?;
+            log_has(cluster, "node=\"node2\"")
         }
         "kubelet-config-moved" => {
             works_on_node1(cluster)?;
@@ -93,14 +144,40 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             cluster.lose_kubelet_config("node2")?;
             not_ready(cluster, "node2")
         }
+        "flag-unknown" => {
+            works_on_node1(cluster)?;
+            cluster.give_kubelet_flags("node1", "--network-plugin=cni --cni-bin-dir /opt/cni/bin --v=2")?;
+            not_ready(cluster, "node1")
+        }
         "front-proxy-expired" => {
             working(cluster, &MetricsServer::default())?;
             cluster.expire_front_proxy_certificate(Some("/etc/kubernetes/front-proxy"))?;
             apiservice_says(cluster, "bad status from")
         }
-        _ => bail!("nobody knows how to make {name}"),
+        _ => control_plane(cluster, name),
     };
     Some(make())
+}
+
+/// Faults of how kube-apiserver is started.
+fn control_plane(cluster: &Cluster, name: &str) -> Result<()> {
+    match name {
+        "proxy" => {
+            working(cluster, &MetricsServer::default())?;
+            // As whoever set up the machine had it in his shell: the hosts' network, and not the cluster's own.
+            let proxy = "http://172.30.0.2:3128";
+            let without = "localhost,127.0.0.1,172.30.0.0/24";
+            cluster.apiserver_environment("cp", &[("HTTPS_PROXY", proxy), ("NO_PROXY", without)])?;
+            apiservice_says(cluster, "proxyconnect")
+        }
+        "manifest-unread" => {
+            working(cluster, &MetricsServer::default())?;
+            cluster.leave_manifest_unread("cp", |flags| {
+                set_flag(flags, "--requestheader-allowed-names=front-proxy-client,aggregator");
+            })
+        }
+        _ => bail!("nobody knows how to make {name}"),
+    }
 }
 
 pub(super) fn works_on_node1(cluster: &Cluster) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The runner: a cluster a scenario, several side by side.
 
+mod by_hand;
 mod cure;
 mod fault;
 mod look;
@@ -140,5 +141,5 @@ fn on(cluster: &Cluster, scenario: &'static Scenario, plan: &Plan) -> Result<()>
         return Ok(());
     }
     let Some(document) = looked.first() else { bail!("a scenario without a look has nothing to cure") };
-    cure::cure(cluster, plan, scenario.cure, document)
+    cure::cure(cluster, plan, scenario, document)
 }
