@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::explain::Judged;
 use super::{CheckReport, OpenQuestion};
 use crate::check::{Hop, Outcome, Proof, Question, Severity, Subject};
-use crate::evidence::{AnonymousAccess, Evidence, Mode, Why};
+use crate::evidence::{AnonymousAccess, Evidence, Host, Mode, Why};
 
 /// The answer to the question that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -91,6 +91,18 @@ fn holds(proof: Proof, subject: &Subject, evidence: &Evidence) -> bool {
     }
 }
 
+/// Whether somebody asked for a look at this machine and nothing came of it. What proves that the pipeline works does not
+/// stand in for that; what was seen too long ago is left out, and the report says so.
+fn is_blind(subject: &Subject, evidence: &Evidence) -> bool {
+    let of_subject = |host: &&Host| Subject::host(host) == *subject;
+    evidence
+        .hosts
+        .iter()
+        .find(of_subject)
+        .and_then(Host::left_out)
+        .is_some_and(|why| !matches!(why, Why::Outdated(_)))
+}
+
 /// Whether an answer of the Metrics API shows that a link on the way to it works.
 fn settles_hop(hop: Hop, evidence: &Evidence) -> bool {
     let on_the_way =
@@ -108,7 +120,8 @@ pub(super) fn open_questions(reports: &[CheckReport], evidence: &Evidence) -> Ve
                 Question::Listed => (false, settles_hop(report.check.hop, evidence)),
                 Question::Deciding { modes, unless } => (
                     modes.contains(&evidence.mode),
-                    unless.iter().any(|proof| holds(*proof, subject, evidence)),
+                    !is_blind(subject, evidence)
+                        && unless.iter().any(|proof| holds(*proof, subject, evidence)),
                 ),
             };
             // What only the deploy can show keeps nobody from deploying.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::command::Command;
-use super::{Flags, KubeletConfig, Need, Obs, Why};
+use super::{Flags, KubeletConfig, Look, Need, Obs, Why};
 
 /// One machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,6 +67,15 @@ pub struct Host {
 }
 
 impl Host {
+    /// Why nothing of it counts: it was seen too long ago, or could not be looked at; nothing where it counts.
+    #[must_use]
+    pub fn left_out(&self) -> Option<&Why> {
+        match &self.identity.look {
+            Look::Seen(_) => None,
+            Look::Unseen(why) => Some(why),
+        }
+    }
+
     /// A machine of which nothing was seen, for one and the same reason.
     #[must_use]
     pub fn unseen(name: &str, taken_at: Timestamp, why: &Why) -> Self {

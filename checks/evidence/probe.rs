@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Obs, Reach};
+use super::{Look, Obs, Reach, Why};
 
 /// A pod with metrics-server's identity on one node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,17 @@ pub struct PodProbe {
     pub dns: Obs<Option<ProbeDial>>,
     /// The kubelets, each asked for `/metrics/resource` as metrics-server would.
     pub kubelets: Vec<KubeletProbe>,
+}
+
+impl PodProbe {
+    /// Why nothing that it saw counts; nothing where it does.
+    #[must_use]
+    pub fn left_out(&self) -> Option<&Why> {
+        match (&self.api.look, &self.dns.look) {
+            (Look::Unseen(why), Look::Unseen(_)) => Some(why),
+            _ => None,
+        }
+    }
 }
 
 /// An address and what it answered.

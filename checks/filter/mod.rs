@@ -225,7 +225,33 @@ impl Filters {
         }
         filters
     }
+
+    /// The addresses of Services that rules of kube-proxy refuse or drop: `KUBE-SERVICES` and its like in the table `filter`
+    /// hold those without endpoints (`pkg/proxy/iptables/proxier.go`), `cluster-ips-check` of the table `kube-proxy` the whole
+    /// range of cluster IPs (`pkg/proxy/nftables/proxier.go`).
+    #[must_use]
+    pub fn services(&self) -> Vec<Addresses> {
+        let mut found = std::collections::BTreeSet::new();
+        for (table, chains) in self.rulesets.iter().flat_map(|set| &set.chains) {
+            let is_own = matches!(table.as_str(), "ip kube-proxy" | "ip6 kube-proxy");
+            for (name, chain) in chains {
+                let ranges = is_own && name == "cluster-ips-check";
+                if !ranges && !OF_SERVICES.contains(&name.as_str()) {
+                    continue;
+                }
+                for one in chain.rules.iter().flat_map(|rule| &rule.matches) {
+                    if let Match::Destination(Among { not: false, of }) = one {
+                        found.extend(of.iter().copied().filter(|address| ranges || address.is_single()));
+                    }
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
 }
+
+/// Chains of the table `filter` in which kube-proxy names addresses of Services.
+const OF_SERVICES: [&str; 3] = ["KUBE-SERVICES", "KUBE-EXTERNAL-SERVICES", "KUBE-PROXY-FIREWALL"];
 
 /// `text` with an upper limit to its length.
 fn bounded(text: &str) -> String {

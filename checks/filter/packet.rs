@@ -74,6 +74,8 @@ pub struct Packet {
     pub source: Option<Addresses>,
     /// Where it goes, after translation of the destination.
     pub destination: Option<Addresses>,
+    /// Addresses that it neither comes from nor goes to, where source or destination are known in part only.
+    pub never: Vec<Addresses>,
     /// The interface by which it came.
     pub input: Interface,
     /// The interface by which it leaves.
@@ -101,6 +103,7 @@ impl Packet {
             family: destination.family(),
             source: Some(source),
             destination: Some(destination),
+            never: Vec::new(),
             input: Interface::Unknown,
             output: Interface::Unknown,
             protocol: Some(Protocol::TCP),
@@ -155,12 +158,19 @@ impl<T> Among<T> {
     }
 }
 
-fn addresses(among: &Among<Addresses>, value: Option<Addresses>) -> Fit {
-    let Some(value) = value else { return Fit::Maybe };
-    among.fit(|range| match (range.holds(value), range.meets(value)) {
-        (true, _) => Fit::Yes,
-        (_, true) => Fit::Maybe,
-        _ => Fit::No,
+fn addresses(among: &Among<Addresses>, value: Option<Addresses>, never: &[Addresses]) -> Fit {
+    among.fit(|range| {
+        // What is known to be there is there.
+        let apart = |outer: &&Addresses| !value.is_some_and(|value| outer.holds(value));
+        if never.iter().filter(apart).any(|outer| outer.holds(*range)) {
+            return Fit::No;
+        }
+        let Some(value) = value else { return Fit::Maybe };
+        match (range.holds(value), range.meets(value)) {
+            (true, _) => Fit::Yes,
+            (_, true) => Fit::Maybe,
+            _ => Fit::No,
+        }
     })
 }
 
@@ -228,8 +238,8 @@ impl Match {
     fn fit(&self, hook: Hook, packet: &Packet, mark: Bits) -> Fit {
         let negated = |fit: Fit, not: bool| if not { fit.not() } else { fit };
         match self {
-            Self::Source(among) => addresses(among, packet.source),
-            Self::Destination(among) => addresses(among, packet.destination),
+            Self::Source(among) => addresses(among, packet.source, &packet.never),
+            Self::Destination(among) => addresses(among, packet.destination, &packet.never),
             Self::In(among) => interface(among, &packet.input),
             Self::Out(among) => interface(among, &packet.output),
             Self::Protocol(among) => match packet.protocol {

@@ -59,6 +59,12 @@ impl Addresses {
         if self.first.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }
     }
 
+    /// Whether it is one address.
+    #[must_use]
+    pub fn is_single(self) -> bool {
+        self.first == self.last
+    }
+
     /// Whether all of `other` lies in it.
     #[must_use]
     pub fn holds(self, other: Self) -> bool {

@@ -24,6 +24,7 @@
 //! - Failure catalogue: `ip-forward-or-bridge-nf-disabled` (RM-C1b)
 //! - Kubernetes documentation, "Network Plugins"; Linux `Documentation/networking/bridge.rst`
 
+use super::alone::BRIDGES;
 use super::place;
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
@@ -47,8 +48,7 @@ pub(crate) const CHECK: Check = Check {
     remedies,
 };
 
-const NAME: &str = "net.bridge.bridge-nf-call-iptables";
-const BRIDGES: [&str; 4] = ["cni0", "cbr0", "kube-bridge", "weave"];
+pub(super) const NAME: &str = "net.bridge.bridge-nf-call-iptables";
 
 fn run(_: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostSettings, |ctx, host, subject| {

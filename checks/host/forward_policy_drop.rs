@@ -24,7 +24,8 @@
 //! Where a pod of metrics-server on the machine is Ready and the Metrics API answers, the packets come through, and this
 //! check passes; what would stop them later is the hazard `forwarding-hazard`. Programs that forward in eBPF pass the
 //! packet filter by: where their interfaces are seen, the answer stays open. So it does where a rule asks for something that is not
-//! known here, such as an ipset.
+//! known here, such as an ipset. Where a machine is looked at alone, its routes say where its pods are, and other machines
+//! are all addresses but those of loopback, multicast and Services.
 //!
 //! ## References
 //!
@@ -34,10 +35,9 @@
 use std::fmt::Write as _;
 
 use super::forwarding::{self, Forwarding, Stopped};
-use super::place;
+use super::{alone, place};
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
-    not_applicable,
+    Audience, Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, fail, not_applicable,
 };
 use crate::evidence::{Evidence, Host, Mode, Need};
 use crate::filter::{Addresses, Backend, Family, Owner};
@@ -55,13 +55,14 @@ pub(crate) const CHECK: Check = Check {
         Need::Pods,
         Need::Nodes,
         Need::MetricsDiscovery,
+        Need::HostIdentity,
         Need::HostFilters,
         Need::HostKubelet,
         Need::HostControlPlane,
         Need::HostRoutes,
     ],
     explains: super::EXPLAINS,
-    question: Question::Listed,
+    question: alone::QUESTION,
     source: include_str!("forward_policy_drop.rs"),
     run,
     remedies,

@@ -1,10 +1,10 @@
 //! Whether a machine's packet filter lets pods' packets to other machines through.
 
 use crate::check::{Context, Undecided};
-use crate::evidence::{Evidence, Host, Need, Node, Why};
+use crate::evidence::{Evidence, Host, Mode, Need, Node, Why};
 use crate::filter::{Addresses, Decision, Filters, Hook, Interface, Outcome, Packet};
 
-use super::place;
+use super::{alone, place};
 
 /// What becomes of pods' packets.
 #[derive(Clone, Debug)]
@@ -55,9 +55,19 @@ pub(super) fn look(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Resul
             "the only node and the API server are this machine, so that nothing is forwarded",
         ));
     }
-    let range = own.and_then(|node| node.pod_cidr.as_deref());
+    let range = own.and_then(|node| node.pod_cidr.as_deref()).and_then(Addresses::read);
+    // Without a cluster the machine's routes say where its pods are.
+    let pods = match range {
+        None if evidence.mode == Mode::Host => alone::pods(ctx, host)?,
+        _ => None,
+    };
+    let source = range.or(pods.as_ref().map(|pods| pods.source));
+    let range = range.or(pods.as_ref().filter(|pods| pods.is_range).map(|pods| pods.source));
     let mut unknown = None;
-    for (label, packet) in packets(nodes, own, range.and_then(Addresses::read)) {
+    for (label, mut packet) in packets(nodes, own, source) {
+        if packet.destination_port.is_none() {
+            packet.never = alone::never(filters);
+        }
         let passage = decide(ctx, filters, host, packet)?;
         match passage.outcome {
             Outcome::Accept => {}
@@ -69,13 +79,13 @@ pub(super) fn look(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Resul
                     return Err(place::masked(Need::HostFilters, name, "forward pods' packets"));
                 }
                 let Some(by) = passage.by.into_iter().next() else { continue };
-                let range = range.unwrap_or_default();
-                let from = if range.is_empty() { String::new() } else { format!("from {range} ") };
+                let from = source.map(|source| format!("from {source} ")).unwrap_or_default();
+                let range = range.map(|range| range.to_string()).unwrap_or_default();
                 return Ok(Forwarding::Stopped(Stopped {
                     packets: format!("{from}{label}"),
                     by,
                     refused: passage.outcome != Outcome::Drop,
-                    range: range.to_owned(),
+                    range,
                 }));
             }
         }

@@ -41,6 +41,7 @@ pub(crate) const CHECK: Check = Check {
         Need::Pods,
         Need::Nodes,
         Need::MetricsDiscovery,
+        Need::HostIdentity,
         Need::HostSettings,
         Need::HostFilters,
         Need::HostControlPlane,
@@ -56,6 +57,7 @@ pub(crate) const CHECK: Check = Check {
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostFilters, |ctx, host, subject| {
         if host.node.is_none() {
+            ctx.need(&host.identity)?;
             return Ok(not_applicable("it is no node of the cluster, and so runs no pods"));
         }
         let place = place::of(ctx, evidence, host)?;

@@ -23,10 +23,9 @@
 //! - Kubernetes documentation, "Container Runtimes", "Enable IPv4 packet forwarding"; Linux
 //!   `Documentation/networking/ip-sysctl.rst`
 
-use super::place;
+use super::{alone, place};
 use crate::check::{
-    Audience, Check, Context, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step,
-    Undecided, fail,
+    Audience, Check, Context, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, Undecided, fail,
 };
 use crate::evidence::{Evidence, Host, Mode, Need, Why};
 use crate::support;
@@ -39,9 +38,16 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
-    needs: &[Need::Pods, Need::Nodes, Need::MetricsDiscovery, Need::HostSettings, Need::HostKubelet],
+    needs: &[
+        Need::Pods,
+        Need::Nodes,
+        Need::MetricsDiscovery,
+        Need::HostIdentity,
+        Need::HostSettings,
+        Need::HostKubelet,
+    ],
     explains: super::EXPLAINS,
-    question: Question::Listed,
+    question: alone::QUESTION,
     source: include_str!("ip_forward_off.rs"),
     run,
     remedies,

@@ -26,10 +26,11 @@
 //! - Failure catalogue: `kube-proxy-not-programming` (RM-C1c), `clusterip-unreachable-from-control-plane` (AH-B01)
 //! - Kubernetes `pkg/proxy/iptables/proxier.go`, `pkg/proxy/nftables/proxier.go`, `pkg/proxy/ipvs/proxier.go`
 
+use super::alone;
 use super::place::{self, Place};
 use crate::check::{
-    Audience, Check, Context, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step,
-    Undecided, fail, not_applicable,
+    Audience, Check, Context, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, Undecided, fail,
+    not_applicable,
 };
 use crate::evidence::{Distribution, Evidence, Host, Mode, Need, Why};
 use crate::support;
@@ -45,6 +46,7 @@ pub(crate) const CHECK: Check = Check {
     needs: &[
         Need::Pods,
         Need::MetricsDiscovery,
+        Need::HostIdentity,
         Need::HostServiceRules,
         Need::HostKubelet,
         Need::HostKubeProxy,
@@ -52,7 +54,7 @@ pub(crate) const CHECK: Check = Check {
         Need::HostRoutes,
     ],
     explains: super::EXPLAINS,
-    question: Question::Listed,
+    question: alone::QUESTION,
     source: include_str!("kube_proxy_not_programming.rs"),
     run,
     remedies,

@@ -4,7 +4,8 @@
 //!
 //! All rules on the hook `input` of iptables (legacy and nft) and of nftables, walked with the first packet of a connection
 //! to the kubelet's address and port: from the pods' range of the node that metrics-server runs on, and from that node's
-//! own address, because a CNI may translate the one into the other. Each source is asked apart.
+//! own address, because a CNI may translate the one into the other. Each source is asked apart. Where a machine is looked at
+//! alone, packets go from anybody to what `--node-ip` says, or to each address of the machine.
 //!
 //! ## Why it matters
 //!
@@ -18,16 +19,16 @@
 //! ## When it is wrong
 //!
 //! Where the Metrics API has a fresh sample of the node, this check passes. Where pods are let through and nodes are not, or
-//! the other way round, it stays open which of them the packets come from.
+//! the other way round, it stays open which of them the packets come from; so it does alone, where some are let through and
+//! others are not: `check --with` knows the senders.
 //!
 //! ## References
 //!
 //! - Failure catalogue: `kubelet-port-filtered` (RM-D5), `no-route-to-host` (RM-D7), `firewall-on-adapter-port` (AH-B03)
 
-use super::place;
+use super::{alone, place};
 use crate::check::{
-    Audience, Check, Context, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step,
-    Undecided, fail,
+    Audience, Check, Context, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, Undecided, fail,
 };
 use crate::evidence::{Evidence, Host, Mode, Need, Node, Why};
 use crate::filter::{
@@ -43,9 +44,16 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
-    needs: &[Need::Pods, Need::Nodes, Need::NodeMetrics, Need::HostFilters, Need::HostKubelet],
+    needs: &[
+        Need::Pods,
+        Need::Nodes,
+        Need::NodeMetrics,
+        Need::HostIdentity,
+        Need::HostFilters,
+        Need::HostKubelet,
+    ],
     explains: super::EXPLAINS,
-    question: Question::Listed,
+    question: alone::QUESTION,
     source: include_str!("kubelet_port_filtered.rs"),
     run,
     remedies,
@@ -96,8 +104,13 @@ fn sources(
     Ok(found)
 }
 
-/// The kubelet's address, where one is known, and its port.
-fn target(ctx: &Context<'_>, host: &Host, nodes: &[Node]) -> Result<(Addresses, u16), Undecided> {
+/// The kubelet's address, where one is known, or those that it may have, and its port.
+fn target(
+    ctx: &Context<'_>,
+    evidence: &Evidence,
+    host: &Host,
+    nodes: &[Node],
+) -> Result<(Vec<Addresses>, u16), Undecided> {
     let node = place::node(nodes, host);
     let own = node.and_then(|node| place::addresses(node).next());
     let announced = node.and_then(|node| u16::try_from(node.kubelet_port).ok()).filter(|port| *port != 0);
@@ -105,12 +118,21 @@ fn target(ctx: &Context<'_>, host: &Host, nodes: &[Node]) -> Result<(Addresses, 
         Some(port) => port,
         None => place::kubelet_port(ctx, host)?,
     };
+    if let Some(own) = own {
+        return Ok((vec![own], port));
+    }
+    // Without a cluster it is one of the machine's own.
+    if evidence.mode == Mode::Host {
+        return Ok((alone::own(ctx, host)?, port));
+    }
     // Without an address any of the machine's is meant.
-    let any = Addresses::read("0.0.0.0/0");
-    own.or(any).map(|address| (address, port)).ok_or_else(|| Undecided {
-        need: Need::Nodes,
-        why: Why::NotAsked("the node has no internal address".to_owned()),
-    })
+    match Addresses::read("0.0.0.0/0") {
+        Some(any) => Ok((vec![any], port)),
+        None => Err(Undecided {
+            need: Need::Nodes,
+            why: Why::NotAsked("the node has no internal address".to_owned()),
+        }),
+    }
 }
 
 /// How the packets of one source fare.
@@ -118,6 +140,27 @@ enum Fare {
     Stopped(Decision, bool),
     Passes,
     Open(String),
+}
+
+/// How they fare to each of the addresses that the kubelet may have.
+fn fare_to_all(filters: &Filters, source: &Source, all: &[Addresses], port: u16) -> Fare {
+    let (mut stopped, mut passes) = (None, None);
+    for to in all {
+        match fare(filters, source, *to, port) {
+            Fare::Open(why) => return Fare::Open(why),
+            Fare::Passes => passes = Some(to),
+            Fare::Stopped(by, refused) => {
+                stopped.get_or_insert((to, by, refused));
+            }
+        }
+    }
+    match (stopped, passes) {
+        (Some((_, by, refused)), None) => Fare::Stopped(by, refused),
+        (Some((to, by, _)), Some(other)) => Fare::Open(format!(
+            "packets to {to} and to {other} fare differently ({by}), and which of them is the kubelet's is not known here"
+        )),
+        (None, _) => Fare::Passes,
+    }
 }
 
 fn fare(filters: &Filters, source: &Source, to: Addresses, port: u16) -> Fare {
@@ -128,6 +171,9 @@ fn fare(filters: &Filters, source: &Source, to: Addresses, port: u16) -> Fare {
         }
         let mut packet = Packet::tcp(to, to, port);
         packet.source = *range;
+        if range.is_none() {
+            packet.never = alone::never(filters);
+        }
         packet.input = Interface::of_the_cluster();
         packet.output = Interface::None;
         packet.translated = Some(false);
@@ -161,12 +207,13 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         }
         let filters = ctx.need(&host.filters)?;
         let nodes = place::nodes(ctx, evidence)?;
-        let (to, port) = target(ctx, host, nodes)?;
+        let (to, port) = target(ctx, evidence, host, nodes)?;
+        let family = to.first().map(|to| to.family());
         let mut open = None;
         let mut stopped: Option<Finding> = None;
         let mut ranges: Vec<String> = Vec::new();
         for source in sources(ctx, evidence, host, nodes)? {
-            match fare(filters, &source, to, port) {
+            match fare_to_all(filters, &source, &to, port) {
                 Fare::Passes => {}
                 Fare::Open(why) => {
                     open.get_or_insert(why);
@@ -174,7 +221,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                 Fare::Stopped(by, refused) => {
                     let how = if refused { "are refused" } else { "are dropped" };
                     let detail = format!("packets from {} to port {port} {how} by {by}", source.label);
-                    let own = source.ranges.iter().flatten().filter(|range| range.family() == to.family());
+                    let own = source.ranges.iter().flatten().filter(|range| Some(range.family()) == family);
                     for range in own.map(ToString::to_string) {
                         if !ranges.contains(&range) {
                             ranges.push(range);

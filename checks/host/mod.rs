@@ -1,5 +1,6 @@
 //! Beneath the chain: the machines, looked at from within.
 
+mod alone;
 pub(crate) mod apiserver_flags_not_running;
 pub(crate) mod bridge_netfilter_off;
 mod cgroup;

@@ -19,11 +19,20 @@ pub(super) enum Place {
     Perhaps,
 }
 
+/// Undecided where it was not seen which Node a machine is: then it may be any.
+fn known(ctx: &Context<'_>, host: &Host) -> Result<(), Undecided> {
+    if host.node.is_none() {
+        ctx.need(&host.identity)?;
+    }
+    Ok(())
+}
+
 /// What metrics-server has to do with a machine.
 pub(super) fn of(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Result<Place, Undecided> {
     if evidence.mode != Mode::Installed {
         return Ok(Place::Perhaps);
     }
+    known(ctx, host)?;
     let pods = ctx.need(&evidence.backend.pods)?;
     let here = |node: &String| Some(node) == host.node.as_ref();
     let own: Vec<_> = pods.iter().filter(|pod| pod.node.as_ref().is_some_and(here)).collect();
@@ -149,7 +158,12 @@ pub(super) fn not_a_node(
     evidence: &Evidence,
     host: &Host,
 ) -> Result<Option<Outcome>, Undecided> {
-    let is_node = if evidence.mode == Mode::Host { has_kubelet(ctx, host)? } else { host.node.is_some() };
+    let is_node = if evidence.mode == Mode::Host {
+        has_kubelet(ctx, host)?
+    } else {
+        known(ctx, host)?;
+        host.node.is_some()
+    };
     Ok((!is_node).then(|| not_applicable("it is no node of the cluster")))
 }
 

@@ -47,7 +47,7 @@ pub(crate) const CHECK: Check = Check {
 };
 
 /// Two routes to one destination over different interfaces.
-fn doubled(routes: &[Route]) -> Option<(&Route, &Route)> {
+pub(super) fn doubled(routes: &[Route]) -> Option<(&Route, &Route)> {
     routes.iter().enumerate().find_map(|(at, one)| {
         let same = |other: &&Route| {
             other.destination == one.destination && other.device != one.device && !other.device.is_empty()

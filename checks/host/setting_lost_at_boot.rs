@@ -3,7 +3,8 @@
 //! ## What it looks at
 //!
 //! What `net.ipv4.ip_forward` is now and what a file sets it to at boot; the policy of FORWARD that a program or a saved set of
-//! rules loads at boot, tried on the rules of now; and whether systemd starts the kubelet.
+//! rules loads at boot, tried on the rules of now; and whether systemd starts the kubelet. Where pods are on a bridge,
+//! `net.bridge.bridge-nf-call-iptables` as well, and where routes lead two ways, `rp_filter`.
 //!
 //! ## Why it matters
 //!
@@ -24,8 +25,11 @@
 //! - Failure catalogue: `ip-forward-or-bridge-nf-disabled` (RM-C1b), `forward-policy-drop` (RM-C1a)
 //! - sysctl.d(5), systemd.preset(5)
 
+use super::alone::BRIDGES;
+use super::bridge_netfilter_off::NAME as BRIDGE;
 use super::ip_forward_off::FOUR;
 use super::place;
+use super::reverse_path_filter_strict::doubled;
 use crate::check::{
     Audience, Check, Context, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step,
     Subject, Undecided, fail, not_applicable,
@@ -42,7 +46,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Warning,
     kind: Kind::Hazard,
     modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
-    needs: &[Need::HostSettings, Need::HostFilters, Need::HostKubelet],
+    needs: &[Need::HostIdentity, Need::HostSettings, Need::HostFilters, Need::HostKubelet, Need::HostRoutes],
     explains: &[],
     question: Question::Listed,
     source: include_str!("setting_lost_at_boot.rs"),
@@ -63,6 +67,38 @@ fn forwarding(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Optio
             .fact("run_on", place::run_on(host))
             .fact("file", boot.file.clone()),
     ))
+}
+
+/// What matters where the machine's routes say so: that bridged packets pass iptables where pods are on a bridge, and that
+/// reverse paths are not strict where there are two ways.
+fn by_routes(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Option<Finding>, Undecided> {
+    let routes = ctx.need(&host.routes)?;
+    let mut wanted: Vec<(String, fn(&str) -> bool, &str)> = Vec::new();
+    if routes.iter().any(|route| BRIDGES.contains(&route.device.as_str())) {
+        wanted.push((BRIDGE.to_owned(), |value| value != "1", "1"));
+    }
+    if let Some((one, other)) = doubled(routes) {
+        // The higher of `all` and the interface's own counts, and 2 is loose.
+        for device in ["all", &one.device, &other.device] {
+            let name = format!("net.ipv4.conf.{}.rp_filter", device.replace('.', "/"));
+            wanted.push((name, |value| value == "1", "2"));
+        }
+    }
+    let settings = ctx.need(&host.settings)?;
+    for (name, is_wrong, expected) in wanted {
+        let Some(setting) = settings.iter().find(|setting| setting.name == name) else { continue };
+        let (Some(now), Some(boot)) = (setting.now.as_deref(), &setting.boot) else { continue };
+        if is_wrong(now) || !is_wrong(&boot.value) {
+            continue;
+        }
+        let detail = format!("`{name}` is {now}, and {} sets it to {} at boot", boot.file, boot.value);
+        let found = Finding::new(subject.clone(), detail)
+            .cite(&host.settings, format!("{name} in {}", boot.file), boot.value.clone(), expected)
+            .fact("run_on", place::run_on(host))
+            .fact("by_hand", format!("set `{name}` to {expected} in {}", boot.file));
+        return Ok(Some(found));
+    }
+    Ok(None)
 }
 
 /// Whether pods' packets pass now by the policy alone, and would not under DROP.
@@ -125,10 +161,15 @@ fn kubelet(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Option<F
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostSettings, |ctx, host, subject| {
         if evidence.mode != Mode::Host && host.node.is_none() {
+            ctx.need(&host.identity)?;
             return Ok(not_applicable("it is no node of the cluster, and so runs no pods"));
         }
-        let found =
-            [forwarding(ctx, host, &subject), policy(ctx, host, &subject), kubelet(ctx, host, &subject)];
+        let found = [
+            forwarding(ctx, host, &subject),
+            policy(ctx, host, &subject),
+            kubelet(ctx, host, &subject),
+            by_routes(ctx, host, &subject),
+        ];
         let mut missing = None;
         for one in found {
             match one {
@@ -163,6 +204,9 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         }
         if fact("unit").is_some() {
             return Step::run(run_on, "systemctl enable kubelet.service").verify("systemctl is-enabled kubelet.service");
+        }
+        if let Some(words) = fact("by_hand") {
+            return Step::manual(run_on, words);
         }
         Step::manual(
             run_on,

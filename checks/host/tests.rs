@@ -532,6 +532,29 @@ fn what_a_boot_will_undo_is_a_hazard() {
 }
 
 #[test]
+fn what_a_boot_will_undo_of_bridges_and_reverse_paths_is_a_hazard_where_routes_need_it() {
+    let check = &setting_lost_at_boot::CHECK;
+    let at_boot = |name: &str, value: &str| {
+        let mut host = machine();
+        let mut settings = host.settings.peek().expect("settings").clone();
+        let one = settings.iter_mut().find(|setting| setting.name == name).expect(name);
+        one.boot = Some(BootValue { value: value.to_owned(), file: "/etc/sysctl.d/99-x.conf".to_owned() });
+        host.settings = seen(Need::HostSettings, settings);
+        host
+    };
+    let bridge = at_boot("net.bridge.bridge-nf-call-iptables", "0");
+    fails(&judge(check, healthy(), bridge.clone()), "99-x.conf sets it to 0 at boot");
+    let routes = bridge.routes.peek().expect("routes")[..1].to_vec();
+    let elsewhere = Host { routes: seen(Need::HostRoutes, routes.clone()), ..bridge };
+    assert_eq!(judge(check, healthy(), elsewhere), Outcome::Pass);
+    let mut strict = at_boot("net.ipv4.conf.all.rp_filter", "1");
+    assert_eq!(judge(check, healthy(), strict.clone()), Outcome::Pass);
+    let second = Route { device: "eth1".to_owned(), ..routes[0].clone() };
+    strict.routes = seen(Need::HostRoutes, [routes, vec![second]].concat());
+    fails(&judge(check, healthy(), strict), "`net.ipv4.conf.all.rp_filter` is 0");
+}
+
+#[test]
 fn a_strict_filter_of_reverse_paths_matters_with_two_ways_only() {
     let check = &reverse_path_filter_strict::CHECK;
     is_not_applicable(&judge(check, cluster(), machine()));
@@ -546,4 +569,20 @@ fn a_strict_filter_of_reverse_paths_matters_with_two_ways_only() {
     }
     host.settings = seen(Need::HostSettings, settings);
     assert_eq!(judge(check, cluster(), host), Outcome::Pass);
+}
+
+#[test]
+fn a_machine_that_was_to_be_looked_at_and_was_not_leaves_the_verdict_open() {
+    use crate::diagnosis::{Policy, Verdict, diagnose};
+    static CHECKS: [Check; 2] = [super::kubelet_config_missing::CHECK, forward_policy_drop::CHECK];
+    let verdict = |why: Why| {
+        let host = Host::unseen("n2", machine().taken_at, &why);
+        diagnose(&CHECKS, &Evidence { hosts: vec![host], ..healthy() }, Policy::default()).verdict
+    };
+    assert_eq!(verdict(Why::Lacking("namespaces is forbidden".to_owned())), Verdict::Undecided);
+    // What was seen too long ago is left out, and the report says so.
+    assert_eq!(verdict(Why::Outdated("n2 said so yesterday".to_owned())), Verdict::Pass);
+    // Whose Node it is was not seen: it may be the one with metrics-server's pod.
+    let unknown = Host { node: None, identity: not_seen(Need::HostIdentity), ..machine() };
+    assert!(matches!(judge(&forward_policy_drop::CHECK, cluster(), unknown), Outcome::Undecided(_)));
 }

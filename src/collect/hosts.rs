@@ -90,6 +90,14 @@ struct Machine<'a, 's> {
 impl Machine<'_, '_> {
     async fn collect(&self, look: &HostLook) -> Host {
         let identity = self.asker.ask(self.request("identity")).await;
+        if let Outcome::Failed { .. } = &identity.observation.outcome {
+            let settings = self.asker.ask(self.request("settings")).await;
+            if matches!(settings.observation.outcome, Outcome::NotRecorded) {
+                // Nobody came to look: one reason for all of it.
+                let why = why(&identity.observation, "look at", "identity");
+                return Host::unseen(self.name, identity.observation.seen_at, &why);
+            }
+        }
         let taken_at = identity.observation.seen_at;
         let mut dials = Vec::new();
         for target in &look.dials {

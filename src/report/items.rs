@@ -320,6 +320,10 @@ pub(super) fn headline(document: &Document<'_>) -> String {
         ("before-install", _) => {
             ("metrics-server will not work on this cluster", "metrics-server will work on this cluster")
         }
+        ("host", _) => (
+            "This machine breaks the metrics pipeline",
+            if document.undecided.is_empty() { super::MACHINE_FIT } else { super::MACHINE_SEEN },
+        ),
         _ => ("The metrics pipeline is broken", "The metrics pipeline works"),
     };
     let errors = || document.root_causes.iter().filter(|cause| cause.severity == "error");

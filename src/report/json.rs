@@ -114,8 +114,24 @@ pub(super) struct Vantage<'r> {
     pub(super) kubelets_answered: usize,
     /// The local clock less the API server's, in seconds; null when the API server told no time.
     pub(super) clock_offset_s: Option<i64>,
-    /// The machines that were looked at from within.
+    /// The machines that were looked at from within, or were to be.
     pub(super) hosts: Vec<Machine<'r>>,
+    /// The Nodes whose machines were not looked at, where others were.
+    pub(super) hosts_not_sampled: Vec<&'r str>,
+    /// The nodes from which pods of `probe` looked, or were to.
+    pub(super) probes: Vec<Probe<'r>>,
+}
+
+/// A node from which a pod of `probe` looked.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Probe<'r> {
+    /// The node.
+    pub(super) node: &'r str,
+    /// When it looked.
+    pub(super) seen_at: String,
+    /// Why what it saw was left out, or why it saw nothing; null where it counts.
+    pub(super) left_out: Option<String>,
 }
 
 /// A machine that was looked at from within.
@@ -128,6 +144,8 @@ pub(super) struct Machine<'r> {
     pub(super) node: Option<&'r str>,
     /// When it was looked at.
     pub(super) seen_at: String,
+    /// Why what was seen of it was left out, or why nothing was seen; null where it counts.
+    pub(super) left_out: Option<String>,
     /// Whether root looked; null where that was not seen.
     pub(super) as_root: Option<bool>,
     /// The root file system that was read; empty for the machine's own.

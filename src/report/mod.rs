@@ -34,11 +34,16 @@ pub(crate) mod yaml;
 
 use checks::check::{Outcome, Severity, Subject};
 use checks::diagnosis::{CheckReport, Diagnosis, OpenQuestion, Policy, RootCause};
-use checks::evidence::{Evidence, Gate, Grant, Look, Need, Why};
+use checks::evidence::{Evidence, Gate, Grant, Host, Look, Mode, Need, Why};
 
 pub(crate) use text::clean;
 
 use crate::exit::Exit;
+
+/// What is said of a machine on which all was seen and nothing is broken.
+const MACHINE_FIT: &str = "This machine is fit for the metrics pipeline";
+/// What is said of one on which not all was seen.
+const MACHINE_SEEN: &str = "Nothing of this machine was seen to break the metrics pipeline";
 
 /// Everything that a report is made from.
 #[derive(Clone, Debug)]
@@ -75,6 +80,19 @@ impl Report {
 
     fn is_deciding(&self, open: &OpenQuestion) -> bool {
         open.deciding || self.policy.strict
+    }
+
+    /// The nodes whose machines nobody looked at, where those of others were looked at.
+    fn not_sampled(&self) -> Vec<&str> {
+        let hosts = &self.evidence.hosts;
+        if hosts.is_empty() || self.diagnosis.mode == Mode::Host {
+            return Vec::new();
+        }
+        let nodes = self.evidence.nodes.peek().map(Vec::as_slice).unwrap_or_default();
+        // A machine of which nothing was seen bears the name of the node that it was to be.
+        let is_there =
+            |name: &String| hosts.iter().any(|host| host.node.as_ref().unwrap_or(&host.name) == name);
+        nodes.iter().map(|node| &node.name).filter(|name| !is_there(name)).map(String::as_str).collect()
     }
 
     /// How many kubelets were dialled, and how many of them answered.
@@ -172,6 +190,10 @@ fn groups(report: &CheckReport) -> Vec<Group<'_>> {
 /// What would decide an open question, as a sentence that begins with a verb.
 fn would_decide(open: &OpenQuestion, report: &Report) -> Option<String> {
     let dialled = open.missing.need.grant() == Grant::KubeletNetwork;
+    let of_subject = |host: &&Host| Subject::host(host) == open.subject;
+    let host = report.evidence.hosts.iter().find(of_subject);
+    let blind = host.is_some_and(|host| host.left_out().is_some());
+    let rules = !blind && matches!(open.missing.need, Need::HostFilters | Need::HostServiceRules);
     Some(match &open.missing.why {
         Why::Forbidden { verb, resource } => {
             format!("Grant yourself `{verb}` on `{resource}` and run this again.")
@@ -181,6 +203,22 @@ fn would_decide(open: &OpenQuestion, report: &Report) -> Option<String> {
         }
         Why::NotRecorded => {
             "Record the cluster again with this version (`metrics-preflight capture`).".to_owned()
+        }
+        Why::Lacking(_) if blind => {
+            "Look on that machine itself (`metrics-preflight host -o FILE`), and join it (`check --with FILE`)."
+                .to_owned()
+        }
+        // `host` has no time to give, and which program is lacking is said.
+        Why::Lacking(_) if rules => {
+            "Install that program on the machine (iptables or nftables), and look again there.".to_owned()
+        }
+        Why::Unreadable(_) | Why::TimedOut(_) if rules && report.diagnosis.mode == Mode::Host => {
+            "Look at the rules that are named; or join this look with the cluster, which knows the addresses \
+             (`host -o FILE` here, `check --with FILE` there)."
+                .to_owned()
+        }
+        Why::TimedOut(_) if open.missing.need.grant() == Grant::Host => {
+            "Look again on that machine (`metrics-preflight host`).".to_owned()
         }
         Why::TimedOut(_) | Why::Unreachable(_) if dialled => {
             "Run this from the nodes' network: from a node, or from a host that reaches them.".to_owned()

@@ -5,6 +5,7 @@ mod causes;
 mod chain;
 mod excused;
 mod headline;
+mod machines;
 mod page;
 mod questions;
 mod words;
@@ -54,6 +55,8 @@ fn quiet(report: &Report) -> bool {
     report.exit == crate::exit::Exit::Clean
         && report.diagnosis.verdict == checks::diagnosis::Verdict::Pass
         && findings == 0
+        // A machine alone has no pipeline that works: what was not seen of it is named.
+        && (report.diagnosis.mode != Mode::Host || report.diagnosis.undecided.is_empty())
 }
 
 fn counts(report: &Report) -> String {

@@ -6,6 +6,8 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
+
 use crate::program::{Scratch, code, command, document, run, stderr};
 use crate::tree::{root, stems};
 
@@ -99,4 +101,117 @@ fn real_machines_are_judged_as_they_were() {
             insta::assert_snapshot!(name, whole);
         });
     }
+}
+
+/// What a machine of a joined recording said, as a recording of `host` there; `change` sees each line.
+fn alone(scratch: &Scratch, name: &str, machine: &str, change: impl Fn(&mut Value)) -> String {
+    let lines = lines(name);
+    let vantage = format!("host {machine}");
+    let own = |line: &&Value| line["request"]["fact"]["vantage"] == vantage.as_str();
+    let mut head = lines[0].clone();
+    head["arguments"] =
+        json!({"mode": "host", "kubelets": "never", "all-nodes": "false", vantage.as_str(): ""});
+    let mut facts: Vec<Value> = lines.iter().filter(own).cloned().collect();
+    head["takenAt"] = facts[0]["seenAt"].clone();
+    facts.iter_mut().for_each(change);
+    let end = json!({"end": facts.len()});
+    written(scratch, [vec![head], facts, vec![end]].concat())
+}
+
+fn lines(name: &str) -> Vec<Value> {
+    let text = crate::tree::read(&root().join("tests/recordings").join(name));
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of a recording")).collect()
+}
+
+fn written(scratch: &Scratch, lines: Vec<Value>) -> String {
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    scratch.file("changed.jsonl", &(lines.join("\n") + "\n"))
+}
+
+fn said(args: &[&str]) -> (i32, String) {
+    let output = run(args);
+    // As it stands, without line breaks.
+    let text = String::from_utf8_lossy(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    (code(&output), text)
+}
+
+#[test]
+fn a_healthy_machine_alone_is_fit_and_nothing_is_open() {
+    for machine in ["cp", "node1", "node2"] {
+        let scratch = Scratch::new();
+        let file = alone(&scratch, "machines-healthy.machines.jsonl", machine, |_| {});
+        let (code, text) = said(&["check", "--replay", &file, "--strict"]);
+        assert_eq!(code, 0, "{text}");
+        assert!(text.starts_with("This machine is fit for the metrics pipeline."), "{text}");
+    }
+}
+
+/// As somebody who is not root, without the programs that list rules, and with more rules than are walked.
+#[test]
+fn a_machine_alone_whose_packet_filter_was_not_seen_is_undecided() {
+    let failed = |kind: &str, why: &str| json!({"failed": {"kind": kind, "message": why}});
+    let cases = [
+        (
+            failed("notPermitted", "the packet filter is read by root only"),
+            "Look again on that machine as root.",
+        ),
+        (failed("lacking", "no rules could be read (nftables: nft is not there)"), "Install that program"),
+    ];
+    for (outcome, decide) in cases {
+        let scratch = Scratch::new();
+        let file = alone(&scratch, "machines-forward-drop.machines.jsonl", "node1", |line| {
+            if line["request"]["fact"]["fact"] == "packet filter" {
+                line["outcome"] = outcome.clone();
+            }
+        });
+        let (code, text) = said(&["check", "--replay", &file]);
+        assert_eq!(code, 3, "{text}");
+        assert!(!text.contains("is fit"), "{text}");
+        for words in ["forward-policy-drop (MP011)", "kubelet-port-filtered (MP014)", decide] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+    let scratch = Scratch::new();
+    let file = alone(&scratch, "machines-healthy.machines.jsonl", "node1", |line| {
+        if line["request"]["fact"]["fact"] == "packet filter" {
+            for set in line["outcome"]["fact"]["value"]["rulesets"].as_array_mut().expect("rulesets") {
+                let chains = set["chains"].get_mut("filter").and_then(Value::as_object_mut);
+                for chain in chains.into_iter().flat_map(|it| it.values_mut()) {
+                    chain["left_out"] = json!(49_000);
+                }
+            }
+        }
+    });
+    let (code, text) = said(&["check", "--replay", &file]);
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("49000 rules at the end of the chain"), "{text}");
+}
+
+#[test]
+fn what_was_joined_and_what_was_left_out_for_its_age_is_said() {
+    let mut lines = lines("machines-healthy.machines.jsonl");
+    let (code, text) = {
+        let scratch = Scratch::new();
+        said(&["check", "--replay", &written(&scratch, lines.clone())])
+    };
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("Machines looked at: cp at ") && !text.contains("left out"), "{text}");
+    for line in lines.iter_mut().filter(|line| line["request"]["fact"]["vantage"] == "host node1") {
+        line["seenAt"] = json!("2026-11-21T12:00:00Z");
+    }
+    let scratch = Scratch::new();
+    let file = written(&scratch, lines);
+    let (code, text) = said(&["check", "--replay", &file]);
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.contains(
+            "The machine node1 is left out: seen too long ago: node1 said so at 2026-11-21T12:00:00Z"
+        ),
+        "{text}"
+    );
+    let document = document(&run(&["check", "--replay", &file, "-o", "json"]));
+    let hosts = document["vantage"]["hosts"].as_array().expect("hosts");
+    let why = |name: &str| hosts.iter().find(|host| host["name"] == name).expect(name)["left_out"].clone();
+    assert!(why("node1").as_str().expect("a reason").contains("too long ago"));
+    assert_eq!(why("node2"), Value::Null);
 }

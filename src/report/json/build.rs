@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::excused;
 use super::{
     Autoscaler, Check, Cluster, Detail, Document, Error, FORMAT_VERSION, Gate, Group, Link, Machine,
-    MetricReason, MetricResult, Open, Permission, Place, Policy, Proof, Remedy, Requests, RootCause, Step,
-    Subject, Symptom, Tool, Unexplained, Vantage,
+    MetricReason, MetricResult, Open, Permission, Place, Policy, Probe, Proof, Remedy, Requests, RootCause,
+    Step, Subject, Symptom, Tool, Unexplained, Vantage,
 };
 use crate::exit::Exit;
 use crate::report::{Report, groups, lacking, mode_name, patch, severity_name, would_decide};
@@ -142,6 +142,8 @@ fn vantage(report: &Report) -> Vantage<'_> {
         kubelets_answered: answered,
         clock_offset_s: (!report.evidence.gate.offline).then_some(cluster.clock_offset_s),
         hosts: report.evidence.hosts.iter().map(machine).collect(),
+        hosts_not_sampled: report.not_sampled(),
+        probes: report.evidence.probes.iter().map(probe).collect(),
     }
 }
 
@@ -151,10 +153,19 @@ fn machine(host: &checks::evidence::Host) -> Machine<'_> {
         name: &host.name,
         node: host.node.as_deref(),
         seen_at: host.taken_at.to_string(),
+        left_out: host.left_out().map(ToString::to_string),
         as_root: identity.map(|identity| identity.as_root),
         root: identity.map(|identity| identity.root.as_str()),
         system: identity.map(|identity| identity.system.as_str()),
         kernel: identity.map(|identity| identity.kernel.as_str()),
+    }
+}
+
+fn probe(probe: &checks::evidence::PodProbe) -> Probe<'_> {
+    Probe {
+        node: &probe.node,
+        seen_at: probe.taken_at.to_string(),
+        left_out: probe.left_out().map(ToString::to_string),
     }
 }
 

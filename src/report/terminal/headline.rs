@@ -6,12 +6,13 @@ use checks::check::Severity;
 use checks::diagnosis::Verdict;
 use checks::evidence::Mode;
 
+use super::machines::machines;
 use super::page::{BAD, FAINT, GOOD, Page, UNSURE};
 use super::questions::questions;
 use super::words::count;
 use crate::exit::Exit;
-use crate::report::Report;
 use crate::report::gate::Scope;
+use crate::report::{MACHINE_FIT, MACHINE_SEEN, Report};
 
 /// Clocks may differ by so much without a word.
 const CLOCK_OFFSET_S: i64 = 5;
@@ -28,6 +29,7 @@ pub(super) fn headline(page: &mut Page, report: &Report) {
         page.styled(0, UNSURE, "Interrupted: this is what was seen until then.");
     }
     page.styled(0, FAINT, &cluster(report));
+    machines(page, report);
     let offset = report.evidence.cluster.clock_offset_s;
     if offset.abs() > CLOCK_OFFSET_S {
         let direction = if offset > 0 { "ahead of" } else { "behind" };
@@ -57,7 +59,17 @@ fn pass(report: &Report) -> String {
         Mode::Installed => format!("The metrics pipeline works{with}."),
         Mode::BeforeInstall => format!("metrics-server will work on this cluster{with}."),
         Mode::Gate => format!("{}.", Scope::of(report).works(&with)),
-        Mode::Host => format!("This machine is fit for the metrics pipeline{with}."),
+        Mode::Host => format!("{}.", machine(report, &with)),
+    }
+}
+
+/// What is said of a machine of which nothing broken was found; it is called fit only where all of it was seen.
+fn machine(report: &Report, with: &str) -> String {
+    match questions(report.diagnosis.undecided.iter()) {
+        0 => format!("{MACHINE_FIT}{with}"),
+        open => {
+            format!("{MACHINE_SEEN}{with}, and {}", count(open, "question is open", "questions are open"))
+        }
     }
 }
 
@@ -75,10 +87,7 @@ fn fail(report: &Report) -> String {
             "metrics-server will work on this cluster".to_owned(),
         ),
         Mode::Gate => (Scope::of(report).broken(), Scope::of(report).works("")),
-        Mode::Host => (
-            "This machine breaks the metrics pipeline",
-            "This machine is fit for the metrics pipeline".to_owned(),
-        ),
+        Mode::Host => ("This machine breaks the metrics pipeline", machine(report, "")),
     };
     let found = found(report, symptoms.len());
     if errors.is_empty() && symptoms.is_empty() {

@@ -1,7 +1,7 @@
 //! What has no explanation, what stays open, and what went wrong in here.
 
 use checks::diagnosis::{CheckRef, OpenQuestion, Unexplained};
-use checks::evidence::Why;
+use checks::evidence::{Mode, Why};
 
 use super::causes::proof;
 use super::excused;
@@ -53,13 +53,19 @@ pub(super) fn unexplained(page: &mut Page, report: &Report) {
 
 /// The questions that the verdict rests on, by what would decide them; the others are counted.
 pub(super) fn open(page: &mut Page, report: &Report) {
+    listed(page, report, report.deciding(), "Open questions that the verdict rests on:");
+    others(page, report);
+}
+
+/// Open questions, those with the same reason together.
+fn listed<'r>(page: &mut Page, report: &Report, open: impl Iterator<Item = &'r OpenQuestion>, heading: &str) {
     let mut groups: Vec<(Reason, Vec<&OpenQuestion>)> = Vec::new();
-    for question in report.deciding() {
+    for question in open {
         push(&mut groups, Reason::of(question, report), question);
     }
     if !groups.is_empty() {
         page.gap();
-        page.styled(0, UNSURE, "Open questions that the verdict rests on:");
+        page.styled(0, UNSURE, heading);
     }
     for (reason, questions) in groups {
         let because = questions[0].missing.why.to_string();
@@ -83,7 +89,6 @@ pub(super) fn open(page: &mut Page, report: &Report) {
             page.lead(4, 6, STRONG, "To decide it:", decide);
         }
     }
-    others(page, report);
 }
 
 /// What open questions have in common: why they are open and what would decide them.
@@ -114,8 +119,12 @@ pub(super) fn questions<'r>(open: impl Iterator<Item = &'r OpenQuestion>) -> usi
 }
 
 fn others(page: &mut Page, report: &Report) {
-    let others = questions(report.diagnosis.undecided.iter().filter(|open| !report.is_deciding(open)));
-    if others > 0 {
+    let open = || report.diagnosis.undecided.iter().filter(|open| !report.is_deciding(open));
+    let others = questions(open());
+    // A machine alone has nothing else that would show a fault.
+    if report.diagnosis.mode == Mode::Host {
+        listed(page, report, open(), "Open as well, though the verdict does not rest on it:");
+    } else if others > 0 {
         page.gap();
         let more = count(others, "further question is", "further questions are");
         let line = format!("{more} open that the verdict does not rest on (`-o json` has all).");

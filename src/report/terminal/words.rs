@@ -32,6 +32,15 @@ pub(super) fn subjects<'s>(subjects: impl IntoIterator<Item = &'s Subject>) -> S
     if rest > 0 { format!("{} and {rest} more", names.join(", ")) } else { names.join(", ") }
 }
 
+/// The first few and how many there are besides.
+pub(super) fn list(all: &[String]) -> String {
+    let shown = all.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(SHOWN) {
+        0 => shown,
+        rest => format!("{shown} and {rest} more"),
+    }
+}
+
 /// The first few names of subjects, without their kinds.
 pub(super) fn names<'s>(subjects: impl IntoIterator<Item = &'s Subject>) -> String {
     let all: Vec<String> = subjects
@@ -41,9 +50,7 @@ pub(super) fn names<'s>(subjects: impl IntoIterator<Item = &'s Subject>) -> Stri
             namespace => format!("{namespace}/{}", subject.name),
         })
         .collect();
-    let rest = all.len().saturating_sub(SHOWN);
-    let shown = all.into_iter().take(SHOWN).collect::<Vec<_>>().join(", ");
-    if rest > 0 { format!("{shown} and {rest} more") } else { shown }
+    list(&all)
 }
 
 #[cfg(test)]

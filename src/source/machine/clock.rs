@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Look, Place, control_plane, kubelet, on_files, run};
+use super::{Look, Place, control_plane, kubelet, on_files, run, yaml};
 use crate::source::live::prove;
 
 /// How long the exchange may take.
@@ -124,7 +124,7 @@ pub(super) fn named(place: &Place) -> Option<String> {
 fn of_kubelet(place: &Place) -> Option<ApiServer> {
     let flags = kubelet::flags(place).ok().flatten().map(|(flags, _)| flags).unwrap_or_default();
     let path = flags.get("kubeconfig").cloned().unwrap_or_else(|| KUBECONFIG.to_owned());
-    let whole: Value = serde_saphyr::from_str(&place.root.text(&path).ok()?).ok()?;
+    let whole: Value = yaml::read(&place.root.text(&path).ok()?).ok()?;
     let cluster = &whole["clusters"][0]["cluster"];
     let server: http::Uri = cluster["server"].as_str()?.parse().ok()?;
     (server.scheme_str() == Some("https")).then_some(())?;

@@ -4,7 +4,7 @@
 use checks::evidence::{Component, FrontProxyFiles};
 use serde_json::Value;
 
-use super::{Look, Place, kubelet, units};
+use super::{Look, Place, Unseen, kubelet, units, yaml};
 use crate::source::redact::flags;
 
 /// Where kubeadm puts the manifests of static pods.
@@ -78,7 +78,12 @@ pub(super) fn manifest(place: &Place, name: &str) -> Look<Option<Manifest>> {
             // What is no file is no manifest.
             Err(_) => continue,
         };
-        let Ok(pod) = serde_saphyr::from_str::<Value>(&text) else { continue };
+        let pod: Value = match yaml::read(&text) {
+            Ok(pod) => pod,
+            // It may be the one.
+            Err(yaml::Unread::TooMuch(words)) => return Err(Unseen::other(format!("{path}: {words}"))),
+            Err(yaml::Unread::Broken(_)) => continue,
+        };
         for container in pod["spec"]["containers"].as_array().into_iter().flatten() {
             let words: Vec<String> = ["command", "args"]
                 .iter()

@@ -4,7 +4,7 @@ use checks::evidence::{DiskCertificate, Flags, KubeletConfig, KubeletFile, Proce
 use serde_json::{Map, Value};
 
 use super::files::{Unread, is_conf};
-use super::{Look, Place, Unseen, units};
+use super::{Look, Place, Unseen, units, yaml};
 
 /// Where kubeadm and others put the configuration; a kubelet that was told of another path does not read it.
 pub(super) const USUAL: &str = "/var/lib/kubelet/config.yaml";
@@ -14,6 +14,20 @@ const GATE: &str = "KubeletCgroupDriverFromCRI";
 const GATE_IN_FILE: &str = "/featureGates/KubeletCgroupDriverFromCRI";
 /// The most drop-ins that are merged.
 const DROP_INS: usize = 100;
+
+/// Why a configuration cannot be used.
+enum Unusable {
+    /// The kubelet cannot use it either.
+    Wrong(String),
+    /// It is not read here, whatever the kubelet makes of it.
+    NotRead(Unseen),
+}
+
+impl From<String> for Unusable {
+    fn from(words: String) -> Self {
+        Self::Wrong(words)
+    }
+}
 
 /// The process.
 pub(super) fn process(place: &Place) -> Look<Option<Process>> {
@@ -73,17 +87,18 @@ pub(super) fn file(place: &Place) -> Look<Option<KubeletFile>> {
         }
     }
     let settings = match place.root.text(path) {
-        Ok(text) => read(&text).and_then(|whole| merged(place, whole, &flags)),
+        Ok(text) => read(&text, path).and_then(|whole| merged(place, whole, &flags)),
         Err(Unread::Absent) => {
             file.exists = false;
-            Err("there is no such file".to_owned())
+            Err("there is no such file".to_owned().into())
         }
         Err(denied @ Unread::Denied(_)) => return Err(denied.into()),
-        Err(Unread::Unfit(words)) => Err(words),
+        Err(Unread::Unfit(words)) => Err(words.into()),
     };
-    let own = match settings.and_then(|whole| Settings::read(&whole)) {
+    let own = match settings.and_then(|whole| Ok(Settings::read(&whole)?)) {
         Ok(settings) => settings.with_flags(&flags),
-        Err(words) => {
+        Err(Unusable::NotRead(unseen)) => return Err(unseen),
+        Err(Unusable::Wrong(words)) => {
             file.error = words;
             file.decoy = decoy(place, path, None);
             return Ok(Some(file));
@@ -104,35 +119,38 @@ fn decoy(place: &Place, path: &str, own: Option<&Settings>) -> Option<Vec<String
     if path == USUAL {
         return None;
     }
-    let other = read(&place.root.text(USUAL).ok()?).and_then(|whole| Settings::read(&whole)).ok()?;
+    let other = Settings::read(&read(&place.root.text(USUAL).ok()?, USUAL).ok()?).ok()?;
     let differing = own.map_or_else(|| Settings::default().differing(&other), |own| own.differing(&other));
     (own.is_none() || !differing.is_empty()).then_some(differing)
 }
 
 /// A file's document, of the kind that a kubelet takes.
-fn read(text: &str) -> Result<Value, String> {
-    // The words of the parser may quote the file: where it went wrong is enough.
-    let whole: Value = serde_saphyr::from_str(text).map_err(|error| match error.location() {
-        Some(at) => format!("it is no YAML: line {}, column {}", at.line(), at.column()),
-        None => "it is no YAML".to_owned(),
+fn read(text: &str, path: &str) -> Result<Value, Unusable> {
+    let whole = yaml::read(text).map_err(|error| match error {
+        yaml::Unread::Broken(words) => Unusable::Wrong(words),
+        yaml::Unread::TooMuch(words) => Unusable::NotRead(Unseen::other(format!("{path}: {words}"))),
     })?;
     let is = |name: &str| whole[name].as_str().unwrap_or_default();
     if is("kind") != "KubeletConfiguration" || !is("apiVersion").starts_with("kubelet.config.k8s.io/") {
-        return Err("it holds no KubeletConfiguration of kubelet.config.k8s.io".to_owned());
+        return Err("it holds no KubeletConfiguration of kubelet.config.k8s.io".to_owned().into());
     }
     Ok(whole)
 }
 
 /// The document with the drop-ins of `--config-dir` merged into it, by name (`mergeKubeletConfigurations` in
 /// `cmd/kubelet/app/server.go`: a JSON merge patch, so lists are replaced).
-fn merged(place: &Place, mut whole: Value, flags: &Flags) -> Result<Value, String> {
+fn merged(place: &Place, mut whole: Value, flags: &Flags) -> Result<Value, Unusable> {
     let Some(folder) = flags.get("config-dir").filter(|path| path.starts_with('/')) else { return Ok(whole) };
     let words = |unread: Unread, path: &str| unread.unseen(path).message;
     let names = place.root.names(folder).map_err(|unread| words(unread, folder))?;
     for name in names.iter().filter(|name| is_conf(name)).take(DROP_INS) {
         let path = format!("{folder}/{name}");
         let text = place.root.text(&path).map_err(|unread| words(unread, &path))?;
-        merge(&mut whole, &read(&text).map_err(|error| format!("{path}: {error}"))?);
+        let patch = read(&text, &path).map_err(|error| match error {
+            Unusable::Wrong(words) => Unusable::Wrong(format!("{path}: {words}")),
+            unread @ Unusable::NotRead(_) => unread,
+        })?;
+        merge(&mut whole, &patch);
     }
     Ok(whole)
 }
@@ -349,7 +367,8 @@ pub(super) fn static_pod_path(place: &Place) -> Option<String> {
     let (flags, _) = flags(place).ok()??;
     let set = flags.get("pod-manifest-path").cloned();
     set.or_else(|| {
-        let whole = read(&place.root.text(flags.get("config")?).ok()?).ok()?;
+        let path = flags.get("config")?;
+        let whole = read(&place.root.text(path).ok()?, path).ok()?;
         Some(Settings::read(&merged(place, whole, &flags).ok()?).ok()?.static_pod_path)
     })
     .filter(|path| path.starts_with('/'))
@@ -400,7 +419,8 @@ pub(super) fn certificate(place: &Place, path: &str, role: &str) -> Look<DiskCer
 pub(super) fn endpoint(place: &Place) -> Look<Option<String>> {
     let Some((flags, _)) = flags(place)? else { return Ok(None) };
     Ok(flags.get("container-runtime-endpoint").cloned().or_else(|| {
-        let whole = read(&place.root.text(flags.get("config")?).ok()?).ok()?;
+        let path = flags.get("config")?;
+        let whole = read(&place.root.text(path).ok()?, path).ok()?;
         whole["containerRuntimeEndpoint"].as_str().map(str::to_owned)
     }))
 }

@@ -23,6 +23,7 @@
 //! | `runtime`       | the container runtime's cgroup driver                               |
 //! | `system`        | who it is, swap, SELinux, proxies                                   |
 //! | `dial`          | what an address answers                                             |
+//! | `yaml`          | reading YAML, bounded                                               |
 //! | `run`           | running a program: fixed directories, no environment, bounded       |
 
 mod clock;
@@ -45,6 +46,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod units;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -104,6 +106,14 @@ impl Unseen {
 
     fn other(message: impl Into<String>) -> Self {
         Self { kind: FailureKind::Other, message: message.into() }
+    }
+
+    /// Why, as a sentence of its own.
+    fn words(&self) -> String {
+        match self.kind {
+            FailureKind::TimedOut => format!("no answer in time from {}", self.message),
+            _ => self.message.clone(),
+        }
     }
 }
 
@@ -173,16 +183,19 @@ impl Machine {
         let mut facts = Facts::default();
         facts.keep("identity", identity);
         let (clock, (filters, service_rules), resolver, runtime, commands, dials) = tokio::join!(
-            slowly(clock::look(&place)),
+            slowly("the clock", clock::look(&place)),
             async {
                 match timeout(SLOW, packet_filter::look(&place)).await {
                     Ok(seen) => seen,
-                    Err(_) => (Err(too_slow(SLOW)), Err(too_slow(SLOW))),
+                    Err(_) => {
+                        let late = || too_slow("the packet filter", SLOW);
+                        (Err(late()), Err(late()))
+                    }
                 }
             },
-            slowly(resolver::look(&place)),
-            slowly(runtime::look(&place)),
-            slowly(commands::look(&place)),
+            slowly("the name servers", resolver::look(&place)),
+            slowly("the container runtime", runtime::look(&place)),
+            slowly("the command lines", commands::look(&place)),
             dial::all(&place, &options.dials),
         );
         facts.keep("clock", clock);
@@ -368,16 +381,17 @@ async fn on_files<T: Send + 'static>(
     match timeout(FILES, tokio::task::spawn_blocking(move || look(&place))).await {
         Ok(Ok(seen)) => seen,
         Ok(Err(error)) => Err(Unseen::other(format!("a defect of this program: {error}"))),
-        Err(_) => Err(too_slow(FILES)),
+        Err(_) => Err(too_slow("the machine's files", FILES)),
     }
 }
 
-async fn slowly<T>(look: impl Future<Output = Look<T>>) -> Look<T> {
-    timeout(SLOW, look).await.unwrap_or_else(|_| Err(too_slow(SLOW)))
+async fn slowly<T>(what: &str, look: impl Future<Output = Look<T>>) -> Look<T> {
+    timeout(SLOW, look).await.unwrap_or_else(|_| Err(too_slow(what, SLOW)))
 }
 
-fn too_slow(limit: Duration) -> Unseen {
-    let message = format!("no answer within {} seconds", limit.as_secs());
+/// What did not answer in time; the words stand behind "no answer in time from".
+fn too_slow(what: &str, limit: Duration) -> Unseen {
+    let message = format!("{what}, within {} seconds", limit.as_secs());
     Unseen { kind: FailureKind::TimedOut, message }
 }
 

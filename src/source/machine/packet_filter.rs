@@ -205,7 +205,8 @@ fn keep(parsed: Look<Parsed>, backend: Backend, mode: ProxyMode, read: &mut Read
             read.sets.extend(sets);
             read.services.listings.push(services);
         }
-        Err(Unseen { message: why, .. }) => {
+        Err(unseen) => {
+            let why = unseen.words();
             read.services.unread.push(UnreadServices { mode, why: why.clone() });
             read.unread.push(UnreadRules { backend, why });
         }

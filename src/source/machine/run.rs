@@ -6,12 +6,13 @@
 //! itself once more for that, with [`INSIDE`].
 
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::files::Unread;
@@ -23,6 +24,8 @@ const INSIDE: &str = "__inside";
 const DIRECTORIES: [&str; 5] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/run/current-system/sw/bin"];
 /// How long a program may take.
 const LIMIT: Duration = Duration::from_secs(8);
+/// How much memory a program may map. A listing of 50,000 rules takes nft some 400 MiB.
+const MEMORY: u64 = 512 << 20;
 /// How much of its output is read: rules of iptables take 150 bytes each, those of nftables in JSON 500.
 pub(super) const OUTPUT: usize = 64 << 20;
 
@@ -75,6 +78,8 @@ pub(super) async fn output(place: &Place, program: &str, arguments: &[&str]) -> 
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let failed = |error: std::io::Error| Unseen::other(format!("{program}: {error}"));
     let mut child = command.spawn().map_err(failed)?;
+    let memory = memory();
+    bound(&child, memory);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let read = async {
         let (printed, said) = tokio::join!(
@@ -99,7 +104,7 @@ pub(super) async fn output(place: &Place, program: &str, arguments: &[&str]) -> 
     };
     let Ok(read) = timeout(LIMIT, read).await else {
         let _ = child.kill().await;
-        return Err(Unseen { message: format!("{program}: {}", too_slow(LIMIT).message), ..too_slow(LIMIT) });
+        return Err(too_slow(program, LIMIT));
     };
     let (mut bytes, said) = read.map_err(failed)?;
     let cut = bytes.len() > OUTPUT;
@@ -113,12 +118,37 @@ pub(super) async fn output(place: &Place, program: &str, arguments: &[&str]) -> 
         };
         if !status.success() {
             let said = said.lines().next().unwrap_or("without a word").trim();
-            return Err(Unseen::other(format!("{program} failed ({status}): {said}")));
+            let starved = ["emory", "alloc", "ENOMEM"].iter().any(|word| said.contains(word));
+            let bound = if starved || status.signal().is_some() {
+                format!(" (it may use {} MiB here)", memory >> 20)
+            } else {
+                String::new()
+            };
+            return Err(Unseen::other(format!("{program} failed ({status}): {said}{bound}")));
         }
     }
     let text = String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(&error.into_bytes()).into_owned());
     Ok(Printed { text, cut })
+}
+
+/// How much a program may map: half of what this one has, where a container bounds it (256 MiB in the pod of `probe --host`).
+fn memory() -> u64 {
+    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let read = |path: &&str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    files.iter().find_map(read).map_or(MEMORY, |limit| (limit / 2).clamp(64 << 20, MEMORY))
+}
+
+/// Bounds the memory of a program that has just been started, before it can have taken much. Without unsafe code it cannot be
+/// done before that; where it cannot be done at all, the program runs without.
+fn bound(child: &Child, memory: u64) {
+    let number = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(number) = number {
+        let most = |most| Rlimit { current: Some(most), maximum: Some(most) };
+        // nft ends by abort(3) when it gets no memory; nothing is to be written for that.
+        let _ = prlimit(Some(number), Resource::Core, most(0));
+        let _ = prlimit(Some(number), Resource::As, most(memory));
+    }
 }
 
 /// Where this program was started with [`INSIDE`], it changes its root and becomes another program. It comes back only when
@@ -145,5 +175,26 @@ fn become_inside(arguments: &[OsString]) -> std::io::Error {
     match entered {
         Ok(()) => std::process::Command::new(program).args(rest).exec(),
         Err(error) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::files::Root;
+    use super::super::processes::Processes;
+    use super::*;
+
+    /// `tail` keeps the last line, and the zeros never end one.
+    #[tokio::test]
+    async fn a_program_that_takes_too_much_memory_is_stopped_and_that_is_said() {
+        let root = Root::open(Path::new("/")).expect("the root");
+        let place = Place { processes: Processes::look(&root), root, is_root: false };
+        let tail = find(&place, "tail").expect("tail is there");
+        let failed = output(&place, &tail, &["-n", "1", "/dev/zero"]).await.expect_err("it cannot end");
+        // On a machine at its limits time is up first.
+        let told = failed.message.contains(" MiB here)") || failed.words().contains("no answer in time");
+        assert!(told, "{failed:?}");
     }
 }

@@ -300,8 +300,18 @@ fn only_dead_namespaces_of_probes_are_removed_unless_it_is_asked_for() {
 fn who_may_not_make_a_namespace_is_told_so_at_once() {
     let world = World::new(good());
     world.fake.refuse_namespaces();
-    let said = stderr(&world.run(&["--host"]));
+    let file = world.scratch.path("report.json");
+    let output = world.run(&["--host", "-o", &format!("json={file}")]);
+    let said = stderr(&output);
     assert!(said.contains("namespaces is forbidden"), "{said}");
+    // Machines were to be looked at, and were not: that the pipeline works is no answer to that.
+    assert_ne!(code(&output), 0, "{said}");
+    let text = std::fs::read_to_string(&file).expect("a report");
+    let document: serde_json::Value = serde_json::from_str(&text).expect("a document");
+    let left = document["vantage"]["hosts"][0]["left_out"].as_str().expect("it is left out");
+    assert!(left.contains("namespaces is forbidden"), "{left}");
+    let mut open = document["undecided"].as_array().expect("open questions").iter();
+    assert!(open.any(|open| open["deciding"] == true && open["subject"]["kind"] == "Host"), "{document:#}");
     assert!(!said.contains("could not be removed"), "{said}");
     // It looks for leftovers, tries to make one, and asks for none to go.
     let methods = world.fake.seen();
