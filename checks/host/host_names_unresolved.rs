@@ -48,6 +48,7 @@ pub(crate) const CHECK: Check = Check {
         Need::Pods,
         Need::Nodes,
         Need::NodeMetrics,
+        Need::HostIdentity,
         Need::HostKubelet,
         Need::HostControlPlane,
         Need::HostResolver,

@@ -73,19 +73,21 @@ fn forwarding(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Optio
 /// reverse paths are not strict where there are two ways.
 fn by_routes(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Option<Finding>, Undecided> {
     let routes = ctx.need(&host.routes)?;
-    let mut wanted: Vec<(String, fn(&str) -> bool, &str)> = Vec::new();
+    let mut wanted: Vec<(String, &str)> = Vec::new();
     if routes.iter().any(|route| BRIDGES.contains(&route.device.as_str())) {
-        wanted.push((BRIDGE.to_owned(), |value| value != "1", "1"));
+        wanted.push((BRIDGE.to_owned(), "1"));
     }
     if let Some((one, other)) = doubled(routes) {
         // The higher of `all` and the interface's own counts, and 2 is loose.
         for device in ["all", &one.device, &other.device] {
             let name = format!("net.ipv4.conf.{}.rp_filter", device.replace('.', "/"));
-            wanted.push((name, |value| value == "1", "2"));
+            wanted.push((name, "2"));
         }
     }
     let settings = ctx.need(&host.settings)?;
-    for (name, is_wrong, expected) in wanted {
+    for (name, expected) in wanted {
+        // Only 1 is strict.
+        let is_wrong = |value: &str| if expected == "1" { value != "1" } else { value == "1" };
         let Some(setting) = settings.iter().find(|setting| setting.name == name) else { continue };
         let (Some(now), Some(boot)) = (setting.now.as_deref(), &setting.boot) else { continue };
         if is_wrong(now) || !is_wrong(&boot.value) {
