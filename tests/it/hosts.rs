@@ -115,7 +115,7 @@ fn alone(scratch: &Scratch, name: &str, machine: &str, change: impl Fn(&mut Valu
     head["takenAt"] = facts[0]["seenAt"].clone();
     facts.iter_mut().for_each(change);
     let end = json!({"end": facts.len()});
-    written(scratch, [vec![head], facts, vec![end]].concat())
+    written(scratch, &[vec![head], facts, vec![end]].concat())
 }
 
 fn lines(name: &str) -> Vec<Value> {
@@ -123,7 +123,7 @@ fn lines(name: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line of a recording")).collect()
 }
 
-fn written(scratch: &Scratch, lines: Vec<Value>) -> String {
+fn written(scratch: &Scratch, lines: &[Value]) -> String {
     let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
     scratch.file("changed.jsonl", &(lines.join("\n") + "\n"))
 }
@@ -192,7 +192,7 @@ fn what_was_joined_and_what_was_left_out_for_its_age_is_said() {
     let mut lines = lines("machines-healthy.machines.jsonl");
     let (code, text) = {
         let scratch = Scratch::new();
-        said(&["check", "--replay", &written(&scratch, lines.clone())])
+        said(&["check", "--replay", &written(&scratch, &lines)])
     };
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("Machines looked at: cp at ") && !text.contains("left out"), "{text}");
@@ -200,7 +200,7 @@ fn what_was_joined_and_what_was_left_out_for_its_age_is_said() {
         line["seenAt"] = json!("2026-11-21T12:00:00Z");
     }
     let scratch = Scratch::new();
-    let file = written(&scratch, lines);
+    let file = written(&scratch, &lines);
     let (code, text) = said(&["check", "--replay", &file]);
     assert_eq!(code, 0, "{text}");
     assert!(

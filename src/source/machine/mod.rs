@@ -185,12 +185,11 @@ impl Machine {
         let (clock, (filters, service_rules), resolver, runtime, commands, dials) = tokio::join!(
             slowly("the clock", clock::look(&place)),
             async {
-                match timeout(SLOW, packet_filter::look(&place)).await {
-                    Ok(seen) => seen,
-                    Err(_) => {
-                        let late = || too_slow("the packet filter", SLOW);
-                        (Err(late()), Err(late()))
-                    }
+                if let Ok(seen) = timeout(SLOW, packet_filter::look(&place)).await {
+                    seen
+                } else {
+                    let late = || too_slow("the packet filter", SLOW);
+                    (Err(late()), Err(late()))
                 }
             },
             slowly("the name servers", resolver::look(&place)),
