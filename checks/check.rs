@@ -31,7 +31,7 @@ pub struct Check {
     pub explains: &'static [&'static str],
     /// Whether an open answer leaves the verdict undecided, and what else settles it.
     pub question: Question,
-    /// The text of the check's own file; its leading comment is the check's page.
+    /// The text of the check's own file; its leading comment is the check's page, and all that the registry keeps of it.
     pub source: &'static str,
     /// Looks at the evidence.
     pub run: fn(&Evidence, &mut Results<'_>),

@@ -17,6 +17,7 @@ mod hpa;
 mod kubelet;
 mod metrics;
 mod net;
+mod page;
 pub mod plan;
 pub mod policy;
 mod probed;

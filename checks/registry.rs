@@ -3,9 +3,10 @@
 //! Written by `UPDATE=1 cargo test --test it generated`; a test fails when it is stale.
 
 use crate::check::Check;
+use crate::page::pages;
 
 /// Every check.
-pub static CHECKS: &[Check] = &[
+pub static CHECKS: &[Check] = pages![
     crate::host::forward_policy_drop::CHECK,
     crate::host::ip_forward_off::CHECK,
     crate::host::kube_proxy_not_programming::CHECK,

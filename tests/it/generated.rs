@@ -55,7 +55,7 @@ fn the_registry_holds_every_check() {
     let mut text = String::from(
         "//! Every check, in the order of the chain and of its code.\n//!\n\
          //! Written by `UPDATE=1 cargo test --test it generated`; a test fails when it is stale.\n\n\
-         use crate::check::Check;\n\n/// Every check.\npub static CHECKS: &[Check] = &[\n",
+         use crate::check::Check;\nuse crate::page::pages;\n\n/// Every check.\npub static CHECKS: &[Check] = pages![\n",
     );
     for (hop, module) in check_files().values() {
         let _ = writeln!(text, "    crate::{hop}::{module}::CHECK,");

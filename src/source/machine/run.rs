@@ -24,7 +24,8 @@ const INSIDE: &str = "__inside";
 const DIRECTORIES: [&str; 5] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/run/current-system/sw/bin"];
 /// How long a program may take.
 const LIMIT: Duration = Duration::from_secs(8);
-/// How much memory a program may map. A listing of 50,000 rules takes nft some 400 MiB.
+/// How much memory of its own a program may take. A listing of 50,000 rules takes nft some 400 MiB. What it only reserves does
+/// not count: programs in Go, such as the kubelet, reserve more than that when they say their version.
 const MEMORY: u64 = 512 << 20;
 /// How much of its output is read: rules of iptables take 150 bytes each, those of nftables in JSON 500.
 pub(super) const OUTPUT: usize = 64 << 20;
@@ -132,11 +133,11 @@ pub(super) async fn output(place: &Place, program: &str, arguments: &[&str]) -> 
     Ok(Printed { text, cut })
 }
 
-/// How much a program may map: half of what this one has, where a container bounds it (256 MiB in the pod of `probe --host`).
+/// How much a program may take: half of what this one has, where a container bounds it (256 MiB in the pod of `probe --host`).
 fn memory() -> u64 {
     let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let read = |path: &&str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    files.iter().find_map(read).map_or(MEMORY, |limit| (limit / 2).clamp(64 << 20, MEMORY))
+    files.iter().find_map(read).map_or(MEMORY, |limit| (limit / 2).clamp(128 << 20, MEMORY))
 }
 
 /// Bounds the memory of a program that has just been started, before it can have taken much. Without unsafe code it cannot be
@@ -147,7 +148,7 @@ fn bound(child: &Child, memory: u64) {
         let most = |most| Rlimit { current: Some(most), maximum: Some(most) };
         // nft ends by abort(3) when it gets no memory; nothing is to be written for that.
         let _ = prlimit(Some(number), Resource::Core, most(0));
-        let _ = prlimit(Some(number), Resource::As, most(memory));
+        let _ = prlimit(Some(number), Resource::Data, most(memory));
     }
 }
 
