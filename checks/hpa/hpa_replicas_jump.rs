@@ -49,7 +49,6 @@ use crate::hpa;
 use crate::hpa::update::{Change, Update};
 use crate::plan;
 use crate::plan::demand::{Demand, read_words};
-use crate::support;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP931",
@@ -108,7 +107,7 @@ impl Update<'_> {
             .cite_manifest(self.document, "/spec/maxReplicas", max.to_string(), &format!("at least {run}"))
             .cite(&self.plan.scale, "spec.replicas", run.to_string(), &format!("at most {max}"))
             .fact("cure", format!("let maxReplicas be {run} or more until fewer pods run"));
-        Ok(Some(self.named(finding)))
+        Ok(Some(finding))
     }
 
     /// More or fewer pods, by targets that are new.
@@ -188,19 +187,15 @@ impl Update<'_> {
             value.index,
             unit.field()
         );
-        let cure = format!("in the unit of what is read, {read} now, write a target such as {expected}");
+        let cure =
+            format!("write the target that is meant, in the unit of what is read ({read} now): {expected}");
         let finding = Finding::new(subject, detail)
             .cite_manifest(self.document, &pointer, goal.text(), &expected)
             .fact("cure", cure);
-        let finding = match self.evidence.gate.namespaces.get(&self.plan.namespace) {
+        match self.evidence.gate.namespaces.get(&self.plan.namespace) {
             Some(namespace) => finding.cite(&namespace.hpas, path, read, &format!("near {}", goal.words())),
             None => finding,
-        };
-        self.named(finding)
-    }
-
-    fn named(&self, finding: Finding) -> Finding {
-        finding.fact("namespace", &self.plan.namespace).fact("name", &self.plan.name)
+        }
     }
 }
 
@@ -210,8 +205,7 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         let place = citation.place.as_ref()?;
         let fact = |name| finding.facts.get(name).map(String::as_str).unwrap_or_default();
         let what = format!("{}:{}: at {}: {}", place.file, place.line, citation.path, fact("cure"));
-        let (namespace, name) = (support::word(fact("namespace")), support::word(fact("name")));
-        Some(Step::manual("the manifest", what).verify(format!("kubectl -n {namespace} describe hpa {name}")))
+        Some(Step::manual("the manifest", what))
     });
     let meant = "where the jump is meant, limit it with behavior.scaleUp.policies or behavior.scaleDown.policies, or go \
                  there in several changes";
