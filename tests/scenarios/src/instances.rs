@@ -52,7 +52,7 @@ pub(crate) const INSTANCES: [Scenario; 2] = [
     Scenario {
         name: "instances-differ",
         about: "two kube-apiservers, of which one has no route to the pods",
-        core: true,
+        core: false,
         looks: &[
             nodes(DIFFER),
             // Through the first all is well; that Available is never older than some seconds keeps it open.
