@@ -32,14 +32,12 @@
 use std::collections::BTreeMap;
 
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
-    not_applicable,
+    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, fail, not_applicable,
 };
 use crate::evidence::{Document, Evidence, Mode, Need};
 use crate::hpa::declared::declared;
 use crate::plan;
 use crate::refusal::{self, Fault};
-use crate::support::word;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP906",
@@ -115,25 +113,12 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
-    let mut steps = Vec::new();
-    let mut files: Vec<&str> = Vec::new();
-    for citation in findings.iter().flat_map(|finding| &finding.citations) {
-        let Some(place) = &citation.place else { continue };
-        steps.extend(plan::rewrite(citation));
-        if place.file != "-" && !files.contains(&place.file.as_str()) {
-            files.push(&place.file);
-        }
-    }
-    for file in files {
-        let command = format!("kubectl apply --dry-run=server --validate=strict -f {}", word(file));
-        steps.push(Step::run("workstation", command));
-    }
     vec![Remedy {
         title: "Write the manifest as the API has it".to_owned(),
         audience: Audience::Production,
         cost: String::new(),
         leaves: Vec::new(),
-        steps,
+        steps: plan::rewritten(findings),
     }]
 }
 

@@ -27,11 +27,11 @@
 
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
-    not_applicable,
 };
 use crate::evidence::{Evidence, Need};
 use crate::hpa;
-use crate::plan::{self, MetricSpec, Quantity};
+use crate::hpa::update::Update;
+use crate::plan::{MetricSpec, Quantity};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP930",
@@ -51,14 +51,10 @@ pub(crate) const CHECK: Check = Check {
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     hpa::each_plan(evidence, results, |ctx, plan, subject| {
-        let Some(document) = plan::own(evidence, plan) else {
-            return Ok(not_applicable("it is in the cluster only"));
+        let Update { document, list, there, .. } = match Update::of(ctx, evidence, plan)? {
+            Ok(update) => update,
+            Err(other) => return Ok(other),
         };
-        let Some(namespace) = evidence.gate.namespaces.get(&plan.namespace) else {
-            return Ok(not_applicable("no cluster was asked for it"));
-        };
-        let there = ctx.need(&namespace.hpas)?.iter().find(|hpa| hpa.name == plan.name);
-        let Some(there) = there else { return Ok(not_applicable("it is not in the cluster yet")) };
         let (ours, theirs) = (&plan.spec.metrics, &there.spec.metrics);
         if !is_reordered(ours, theirs) {
             return Ok(Outcome::Pass);
@@ -67,7 +63,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let path = format!("items[{}].spec.metrics", plan.name);
         let finding = Finding::new(subject, format!("the manifest has {ours}, the cluster {theirs}"))
             .cite_manifest(document, "/spec/metrics", &ours, &theirs)
-            .cite(&namespace.hpas, path, &theirs, &ours);
+            .cite(list, path, &theirs, &ours);
         Ok(fail(finding))
     });
 }

@@ -47,7 +47,6 @@ use crate::check::{
 use crate::evidence::{Evidence, Need};
 use crate::hpa;
 use crate::hpa::update::{Change, Update};
-use crate::plan;
 use crate::plan::demand::{Demand, read_words};
 
 pub(crate) const CHECK: Check = Check {
@@ -68,19 +67,14 @@ pub(crate) const CHECK: Check = Check {
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     hpa::each_plan(evidence, results, |ctx, plan, subject| {
-        let Some(document) = plan::own(evidence, plan) else {
-            return Ok(not_applicable("it is in the cluster only"));
+        let update = match Update::of(ctx, evidence, plan)? {
+            Ok(update) => update,
+            Err(other) => return Ok(other),
         };
-        let Some(namespace) = evidence.gate.namespaces.get(&plan.namespace) else {
-            return Ok(not_applicable("no cluster was asked for it"));
-        };
-        let there = ctx.need(&namespace.hpas)?.iter().find(|hpa| hpa.name == plan.name);
-        let Some(there) = there else { return Ok(not_applicable("it is not in the cluster yet")) };
-        let (ours, theirs) = (&plan.spec.target, &there.spec.target);
+        let (ours, theirs) = (&plan.spec.target, &update.there.spec.target);
         if (ours.group(), &ours.kind, &ours.name) != (theirs.group(), &theirs.kind, &theirs.name) {
             return Ok(not_applicable("it scales something else than the one in the cluster"));
         }
-        let update = Update { evidence, plan, document, there };
         match update.cut(ctx, &subject)? {
             Some(finding) => Ok(fail(finding)),
             None => update.jump(ctx, subject),
@@ -189,13 +183,10 @@ impl Update<'_> {
         );
         let cure =
             format!("write the target that is meant, in the unit of what is read ({read} now): {expected}");
-        let finding = Finding::new(subject, detail)
+        Finding::new(subject, detail)
             .cite_manifest(self.document, &pointer, goal.text(), &expected)
-            .fact("cure", cure);
-        match self.evidence.gate.namespaces.get(&self.plan.namespace) {
-            Some(namespace) => finding.cite(&namespace.hpas, path, read, &format!("near {}", goal.words())),
-            None => finding,
-        }
+            .cite(self.list, path, read, &format!("near {}", goal.words()))
+            .fact("cure", cure)
     }
 }
 

@@ -25,14 +25,12 @@
 //! - Kubernetes `pkg/apis/apps/validation/validation.go`, `pkg/apis/core/validation/validation.go`
 
 use crate::check::{
-    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
-    not_applicable,
+    Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, fail, not_applicable,
 };
 use crate::evidence::Evidence;
 use crate::hpa;
 use crate::plan;
 use crate::refusal::workload;
-use crate::support::word;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP932",
@@ -75,23 +73,12 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
-    let cited = || findings.iter().flat_map(|finding| &finding.citations);
-    let mut steps: Vec<Step> = cited().filter_map(plan::rewrite).collect();
-    steps.dedup();
-    let mut files: Vec<&str> =
-        cited().filter_map(|citation| citation.place.as_ref()).map(|place| place.file.as_str()).collect();
-    files.retain(|file| *file != "-");
-    files.dedup();
-    for file in files {
-        let command = format!("kubectl apply --dry-run=server --validate=strict -f {}", word(file));
-        steps.push(Step::run("workstation", command));
-    }
     vec![Remedy {
         title: "Write the target's manifest as the API has it".to_owned(),
         audience: Audience::Production,
         cost: String::new(),
         leaves: Vec::new(),
-        steps,
+        steps: plan::rewritten(findings),
     }]
 }
 

@@ -2,8 +2,8 @@
 //! controller read last.
 
 use crate::Context;
-use crate::check::Undecided;
-use crate::evidence::{Document, Evidence, Hpa, HpaPod, MetricValue, Need, Plan, PodTemplate, Why};
+use crate::check::{Outcome, Undecided, not_applicable};
+use crate::evidence::{Document, Evidence, Hpa, HpaPod, MetricValue, Need, Obs, Plan, PodTemplate, Why};
 use crate::plan::demand::{Demand, Goal, Unit};
 use crate::plan::{self, MetricRef, MetricSpec, Quantity};
 use crate::support;
@@ -19,6 +19,8 @@ pub(super) struct Update<'e> {
     pub(super) evidence: &'e Evidence,
     pub(super) plan: &'e Plan,
     pub(super) document: &'e Document,
+    /// The autoscalers of the namespace, of which [`Update::there`] is one.
+    pub(super) list: &'e Obs<Vec<Hpa>>,
     pub(super) there: &'e Hpa,
 }
 
@@ -40,6 +42,29 @@ impl Change<'_> {
 }
 
 impl<'e> Update<'e> {
+    /// The autoscaler of a manifest that is in the cluster too; or why there is nothing to compare.
+    ///
+    /// # Errors
+    ///
+    /// When the autoscalers of the namespace were not seen.
+    pub(super) fn of(
+        ctx: &Context<'_>,
+        evidence: &'e Evidence,
+        plan: &'e Plan,
+    ) -> Result<Result<Self, Outcome>, Undecided> {
+        let Some(document) = plan::own(evidence, plan) else {
+            return Ok(Err(not_applicable("it is in the cluster only")));
+        };
+        let Some(namespace) = evidence.gate.namespaces.get(&plan.namespace) else {
+            return Ok(Err(not_applicable("no cluster was asked for it")));
+        };
+        let list = &namespace.hpas;
+        Ok(match ctx.need(list)?.iter().find(|hpa| hpa.name == plan.name) {
+            Some(there) => Ok(Self { evidence, plan, document, list, there }),
+            None => Err(not_applicable("it is not in the cluster yet")),
+        })
+    }
+
     /// The metric in the cluster that a metric of the manifest takes the place of: of several alike, each its own.
     fn theirs(&self, index: usize) -> Option<&'e MetricSpec> {
         let metrics = &self.plan.spec.metrics;

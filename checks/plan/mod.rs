@@ -36,6 +36,7 @@ pub use vpa::{Controls, vpa_controls};
 use crate::Context;
 use crate::check::{Citation, Finding, Step, Subject, Undecided};
 use crate::evidence::{Document, Evidence, Need, Plan, Why};
+use crate::support::word;
 
 /// How old a pod is, in seconds, for which there should be metrics: two scrapes at the slowest usual resolution.
 pub const YOUNG_S: i64 = 120;
@@ -126,6 +127,22 @@ pub(crate) fn rewrite(citation: &Citation) -> Option<Step> {
         value => format!("at {path}, instead of {value} write {expected}"),
     };
     Some(Step::manual("the manifest", format!("{}:{}: {what}", place.file, place.line)))
+}
+
+/// What the proofs say is to be written, as steps, and for each file the command that shows whether the API takes it then.
+pub(crate) fn rewritten(findings: &[&Finding]) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut files: Vec<&str> = Vec::new();
+    for citation in findings.iter().flat_map(|finding| &finding.citations) {
+        let Some(place) = &citation.place else { continue };
+        steps.extend(rewrite(citation).filter(|step| !steps.contains(step)));
+        if place.file != "-" && !files.contains(&place.file.as_str()) {
+            files.push(&place.file);
+        }
+    }
+    let asked = |file: &str| format!("kubectl apply --dry-run=server --validate=strict -f {}", word(file));
+    steps.extend(files.into_iter().map(|file| Step::run("workstation", asked(file))));
+    steps
 }
 
 /// The changes of manifests that [`edit`] noted, each once, in the order of the findings.

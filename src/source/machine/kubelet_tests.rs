@@ -120,7 +120,6 @@ fn of_several_kubelets_the_machines_own_counts() {
 fn a_file_of_nested_aliases_is_not_read_and_is_no_fault_of_the_kubelets() {
     let tree = tree("bomb", &["--config=/etc/kubelet.yaml"]);
     tree.write("/etc/kubelet.yaml", format!("{HEAD}{}", super::yaml::tests::bomb()));
-    let begun = std::time::Instant::now();
     let unseen = file(&tree.place()).expect_err("it is not read");
     assert!(
         unseen.message.starts_with("/etc/kubelet.yaml: it has more values or aliases"),
@@ -129,5 +128,4 @@ fn a_file_of_nested_aliases_is_not_read_and_is_no_fault_of_the_kubelets() {
     );
     assert!(certificates(&tree.place()).is_err());
     assert_eq!((static_pod_path(&tree.place()), endpoint(&tree.place()).ok().flatten()), (None, None));
-    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
 }

@@ -58,7 +58,6 @@ pub(super) fn read(text: &str) -> Result<Value, Unread> {
 #[cfg(test)]
 pub(super) mod tests {
     use std::fmt::Write as _;
-    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -76,13 +75,11 @@ pub(super) mod tests {
     fn aliases_are_read_until_they_are_too_many() {
         let few = read("a: &a {b: 1}\nc: [*a, *a]\n").expect("it is read");
         assert_eq!(few["c"][1]["b"], 1);
-        let begun = Instant::now();
         assert!(matches!(read(&bomb()), Err(Unread::TooMuch(_))), "{:?}", read(&bomb()).err());
         let many = format!("a: &a 1\nb: [{}]\n", vec!["*a"; 200_000].join(", "));
         assert!(matches!(read(&many), Err(Unread::TooMuch(_))), "{:?}", read(&many).err());
         let deep = "[".repeat(100_000);
         assert!(read(&deep).is_err());
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         let Err(Unread::Broken(words)) = read("a: [\n") else { panic!("it is no YAML") };
         assert!(words.starts_with("it is no YAML: line 1, "), "{words}");
     }

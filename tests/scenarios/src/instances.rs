@@ -1,25 +1,8 @@
 //! Scenarios of a control plane with two kube-apiservers, `cp` and `cp2`, of which kubeconfigs name one.
 
-use crate::expect::{CLEAN, Cure, Expect, Look, Mode, Scenario};
-
-/// Both can be asked.
-const fn nodes(expect: Expect) -> Look {
-    Look {
-        name: "nodes",
-        mode: Mode::Installed,
-        api_only: false,
-        user: "admin",
-        machines: &[],
-        through: "cp",
-        probe: None,
-        expect,
-    }
-}
-
-/// Only that of the kubeconfig can be asked.
-const fn api(expect: Expect) -> Look {
-    Look { name: "api", api_only: true, ..nodes(expect) }
-}
+use crate::expect::{CLEAN, Cure, Expect, Look, Scenario};
+// From the nodes' network both can be asked, and else only that of the kubeconfig.
+use crate::list::{api, nodes};
 
 /// With a kubeconfig that names the other one.
 const fn second(expect: Expect) -> Look {

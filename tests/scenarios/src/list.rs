@@ -2,7 +2,8 @@
 
 use crate::expect::{CLEAN, Cure, Expect, Look, Mode, Scenario};
 
-const fn nodes(expect: Expect) -> Look {
+/// From the nodes' network.
+pub(crate) const fn nodes(expect: Expect) -> Look {
     Look {
         name: "nodes",
         mode: Mode::Installed,
@@ -15,17 +16,9 @@ const fn nodes(expect: Expect) -> Look {
     }
 }
 
-const fn api(expect: Expect) -> Look {
-    Look {
-        name: "api",
-        mode: Mode::Installed,
-        api_only: true,
-        user: "admin",
-        machines: &[],
-        through: "cp",
-        probe: None,
-        expect,
-    }
+/// From where nothing but the API server is reached.
+pub(crate) const fn api(expect: Expect) -> Look {
+    Look { name: "api", api_only: true, ..nodes(expect) }
 }
 
 const fn as_user(user: &'static str, expect: Expect) -> Look {
