@@ -32,6 +32,8 @@ mod text;
 mod xmllint;
 pub(crate) mod yaml;
 
+use std::collections::BTreeSet;
+
 use checks::check::{Outcome, Severity, Subject};
 use checks::diagnosis::{CheckReport, Diagnosis, OpenQuestion, Policy, RootCause};
 use checks::evidence::{Evidence, Gate, Grant, Host, Look, Mode, Need, Why};
@@ -254,14 +256,15 @@ fn would_decide(open: &OpenQuestion, report: &Report) -> Option<String> {
 
 /// The command that judges the autoscalers of a gate once they are there.
 fn after_deploy(gate: &Gate) -> String {
-    let mut namespaces: Vec<&str> = gate.plans.iter().map(|plan| plan.namespace.as_str()).collect();
-    namespaces.dedup();
-    match namespaces.as_slice() {
-        // A name that is none of a namespace came with a stranger's manifest, and nobody is to paste it.
-        [one] if one.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => {
-            format!("metrics-preflight gate --live -n {one} --wait 7m")
-        }
-        _ => "metrics-preflight gate --live --wait 7m".to_owned(),
+    let namespaces: BTreeSet<&str> = gate.plans.iter().map(|plan| plan.namespace.as_str()).collect();
+    // A name that is none of a namespace came with a stranger's manifest, and nobody is to paste it.
+    let is_plain = |name: &&str| {
+        name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    match namespaces.first().filter(|name| namespaces.len() == 1 && is_plain(name)) {
+        Some(one) => format!("metrics-preflight gate --live -n {one} --wait 7m"),
+        None => "metrics-preflight gate --live --wait 7m".to_owned(),
     }
 }
 
@@ -289,5 +292,30 @@ pub(crate) fn severity_name(severity: Severity) -> &'static str {
         Severity::Info => "info",
         Severity::Warning => "warning",
         Severity::Error => "error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_name_of_a_namespace_gets_into_a_command() {
+        let mut gate = testing::gate().evidence.gate;
+        gate.plans.truncate(1);
+        for (name, expected) in [
+            ("shop", "metrics-preflight gate --live -n shop --wait 7m"),
+            ("--record", "metrics-preflight gate --live --wait 7m"),
+            ("a;reboot", "metrics-preflight gate --live --wait 7m"),
+            ("", "metrics-preflight gate --live --wait 7m"),
+        ] {
+            gate.plans[0].namespace = name.to_owned();
+            assert_eq!(after_deploy(&gate), expected, "{name}");
+        }
+        let mut other = gate.plans[0].clone();
+        gate.plans[0].namespace = "shop".to_owned();
+        other.namespace = "team".to_owned();
+        gate.plans.push(other);
+        assert_eq!(after_deploy(&gate), "metrics-preflight gate --live --wait 7m");
     }
 }
