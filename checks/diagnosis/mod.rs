@@ -354,7 +354,7 @@ mod tests {
 
     static CHECKS: [Check; 2] = [check("broken", panics), check("sound", passes)];
 
-    /// Runs in the release profile too (`cargo test --release -p metrics-preflight-checks`): a profile that
+    /// Runs in the release profile too (`cargo test --profile release-quick -p metrics-preflight-checks`): a profile that
     /// aborts on panics would lose the whole report.
     #[test]
     fn a_check_that_panics_costs_its_own_result_only() {

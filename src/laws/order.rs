@@ -9,7 +9,7 @@ use checks::registry::CHECKS;
 
 use super::assert_none;
 use super::dice::Dice;
-use super::world::{Results, Seen, WORLD};
+use super::world::{Results, WORLD, results};
 
 /// How often each recording is shuffled.
 const SHUFFLES: u32 = 5;
@@ -80,14 +80,13 @@ fn shuffle_front_proxy(dice: &mut Dice, front_proxy: &mut FrontProxy) {
 
 /// What may not depend on the order: results, root causes with their subjects, the verdict.
 fn conclusions(evidence: &Evidence) -> (Results, BTreeSet<(&'static str, Subject)>, Verdict) {
-    let seen = Seen::of(String::new(), evidence, &BTreeSet::new());
     let diagnosis = diagnose(CHECKS, evidence, Policy::default());
     let roots = diagnosis
         .root_causes
         .iter()
         .flat_map(|cause| cause.findings.iter().map(|finding| (cause.check.0.name, finding.subject.clone())))
         .collect();
-    (seen.results, roots, seen.verdict)
+    (results(&diagnosis).0, roots, diagnosis.verdict)
 }
 
 #[test]

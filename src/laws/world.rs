@@ -8,6 +8,7 @@ use checks::check::{Check, Finding, Outcome, Subject};
 use checks::diagnosis::{Diagnosis, Policy, Verdict, diagnose};
 use checks::evidence::{Evidence, Mode, Need, RequestId, Why};
 use checks::registry::CHECKS;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::dice::Dice;
@@ -102,7 +103,8 @@ impl Seen {
     }
 }
 
-fn results(diagnosis: &Diagnosis) -> (Results, Vec<String>) {
+/// The results of a diagnosis, and the checks that gave two for one subject.
+pub(super) fn results(diagnosis: &Diagnosis) -> (Results, Vec<String>) {
     let mut results = Results::new();
     let mut twice = Vec::new();
     for report in &diagnosis.checks {
@@ -289,7 +291,7 @@ fn options(header: &Header, recording: &Path, name: &str) -> CollectOptions {
 /// Judges evidence that is written as JSON.
 pub(super) fn judge(what: String, document: &Value) -> Seen {
     let evidence: Evidence =
-        serde_json::from_value(document.clone()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        Evidence::deserialize(document).unwrap_or_else(|error| panic!("{what}: {error}"));
     Seen::of(what, &evidence, &shown(document))
 }
 
