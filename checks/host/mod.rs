@@ -30,6 +30,7 @@ pub(crate) mod proxy_catches_cluster;
 pub(crate) mod reverse_path_filter_strict;
 mod role;
 pub(crate) mod setting_lost_at_boot;
+mod swap;
 pub(crate) mod swap_stops_kubelet;
 mod testing;
 mod tests;

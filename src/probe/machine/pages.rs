@@ -33,6 +33,7 @@ const ORDER: &[&str] = &[
     "component flags",
     "container runtime",
     "swap",
+    "swap at boot",
     "SELinux",
     "resolver",
     "listeners",
