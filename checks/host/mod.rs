@@ -36,6 +36,9 @@ mod testing;
 mod tests;
 pub(crate) mod wrong_node_address;
 
+/// Where kubeadm has kube-apiserver's manifest.
+const API_SERVER_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+
 /// What a machine that does not work can bring about.
 const EXPLAINS: &[&str] = &[
     "metrics-server-crashing",
