@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::ranges::Addresses;
-use super::rule::{Among, Match, Protocol, Rule, Verdict};
+use super::rule::{Among, Match, Protocol, Rule, State, Verdict};
 use super::{Backend, Family};
 
 impl Rule {
@@ -34,8 +34,8 @@ impl Rule {
             match one {
                 Match::Source(among) => option(&mut text, "-s", among, |range| network(*range, family))?,
                 Match::Destination(among) => option(&mut text, "-d", among, |range| network(*range, family))?,
-                Match::In(among) => option(&mut text, "-i", among, |name| interface(name))?,
-                Match::Out(among) => option(&mut text, "-o", among, |name| interface(name))?,
+                Match::In(among) => option(&mut text, "-i", among, |name| Some(interface(name)))?,
+                Match::Out(among) => option(&mut text, "-o", among, |name| Some(interface(name)))?,
                 Match::Protocol(among) => {
                     option(&mut text, "-p", among, |one: &Protocol| Some(String::from(*one)))?;
                     protocol = among.of.first().map(|one| String::from(*one)).unwrap_or_default();
@@ -48,7 +48,7 @@ impl Rule {
                 }
                 Match::State(among) => {
                     load(&mut text, "conntrack");
-                    let names: Option<Vec<String>> = among.of.iter().map(name).collect();
+                    let names: Option<Vec<String>> = among.of.iter().copied().map(name).collect();
                     let names = Among { not: among.not, of: vec![names?.join(",")] };
                     option(&mut text, "--ctstate", &names, |names| Some(names.clone()))?;
                 }
@@ -110,12 +110,12 @@ fn network(range: Addresses, family: Family) -> Option<String> {
     }
 }
 
-fn interface(name: &str) -> Option<String> {
-    Some(name.strip_suffix('*').map_or_else(|| name.to_owned(), |start| format!("{start}+")))
+fn interface(name: &str) -> String {
+    name.strip_suffix('*').map_or_else(|| name.to_owned(), |start| format!("{start}+"))
 }
 
 /// A state's name, as it is read.
-fn name(state: &super::State) -> Option<String> {
+fn name(state: State) -> Option<String> {
     let name = serde_json::to_value(state).ok()?;
     name.as_str().map(str::to_ascii_uppercase)
 }

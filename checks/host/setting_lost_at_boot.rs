@@ -282,7 +282,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
     });
 }
 
-/// Read at each boot by systemd and by OpenRC; the test shows a name there.
+/// Read at each boot by systemd and by `OpenRC`; the test shows a name there.
 const MODULES: &str = "/etc/modules-load.d/kubernetes-bridge.conf";
 
 fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {

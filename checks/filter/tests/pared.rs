@@ -102,8 +102,10 @@ fn a_rule_without_its_text_is_written_as_before() {
         "-p tcp -m tcp --tcp-flags FIN,SYN SYN -j A",
         "-m statistic --mode random --probability 0.5 -j A",
     ];
-    let text: String = rules.iter().map(|rule| format!("-A FORWARD {rule}\n")).collect();
-    let text = format!("*filter\n:FORWARD DROP [0:0]\n:A - [0:0]\n{text}COMMIT\n");
+    let text = format!(
+        "*filter\n:FORWARD DROP [0:0]\n:A - [0:0]\n-A FORWARD {}\nCOMMIT\n",
+        rules.join("\n-A FORWARD ")
+    );
     let mut set = iptables(Backend::IptablesNft, Family::Ipv4, text.lines());
     let chain = set.chains.get_mut("filter").and_then(|chains| chains.get_mut("FORWARD")).expect("a chain");
     for (rule, text) in chain.rules.iter_mut().zip(rules) {

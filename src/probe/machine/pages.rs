@@ -115,15 +115,15 @@ pub fn write(mut facts: Facts) -> Vec<String> {
 
 /// Takes from what is large all that the checks need not know: see [`Filters::pared`].
 fn pare(facts: &mut Facts) {
-    fn each<T: DeserializeOwned + Serialize>(fact: Option<&mut Outcome>, pared: impl Fn(&T) -> T) {
-        let Some(Outcome::Fact { value }) = fact else { return };
+    fn each<T: DeserializeOwned + Serialize>(facts: &mut Facts, fact: &str, pared: fn(&T) -> T) {
+        let Some(Outcome::Fact { value }) = facts.get_mut(fact) else { return };
         let shorter = T::deserialize(&*value).ok().and_then(|seen| serde_json::to_value(pared(&seen)).ok());
         if let Some(shorter) = shorter {
             *value = shorter;
         }
     }
-    each(facts.get_mut("packet filter"), Filters::pared);
-    each(facts.get_mut("rules for Services"), ServiceRules::pared);
+    each(facts, "packet filter", Filters::pared);
+    each(facts, "rules for Services", ServiceRules::pared);
     if let Some(Outcome::Fact { value }) = facts.get_mut("packet filter") {
         each_table(value, &mut name_alike);
     }

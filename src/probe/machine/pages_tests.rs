@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use checks::filter::{Backend, Family, Ruleset, iptables, nft, services_of_iptables};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -112,8 +114,9 @@ fn node(rulesets: Vec<Ruleset>, services: usize) -> Facts {
     let mut nat = String::from("*nat\n:KUBE-SERVICES - [0:0]\n");
     for number in 0..services {
         let address = format!("10.{}.{}.{}", 96 + number % 15, number * 7919 % 256, number * 104_729 % 256);
-        nat += &format!(
-            "-A KUBE-SERVICES -d {address}/32 -p tcp -m tcp --dport {} -j KUBE-SVC-{number}\n",
+        let _ = writeln!(
+            nat,
+            "-A KUBE-SERVICES -d {address}/32 -p tcp -m tcp --dport {} -j KUBE-SVC-{number}",
             80 + number % 9
         );
     }
@@ -131,8 +134,9 @@ fn kube_proxy(without_endpoints: usize) -> Ruleset {
     text = text.replace("COMMIT\n", "");
     for number in 0..without_endpoints {
         let address = format!("10.{}.{}.{}", 96 + number % 15, number * 7919 % 256, number * 104_729 % 256);
-        text += &format!(
-            "-A KUBE-SERVICES -d {address}/32 -p tcp -m comment --comment \"team-{}/service-{number}:http has no endpoints\" -m tcp --dport {} -j REJECT --reject-with icmp-port-unreachable\n",
+        let _ = writeln!(
+            text,
+            "-A KUBE-SERVICES -d {address}/32 -p tcp -m comment --comment \"team-{}/service-{number}:http has no endpoints\" -m tcp --dport {} -j REJECT --reject-with icmp-port-unreachable",
             number % 17,
             80 + number % 9
         );
@@ -150,7 +154,7 @@ fn calico(pods: usize) -> Ruleset {
     let mut rule = |rules: &mut String, text: &str| {
         count += 1;
         let (chain, rest) = text.split_once(' ').expect("a chain");
-        *rules += &format!("-A {chain} -m comment --comment \"cali:{}\" {rest}\n", hash(count));
+        let _ = writeln!(rules, "-A {chain} -m comment --comment \"cali:{}\" {rest}", hash(count));
     };
     rule(&mut rules, "FORWARD -j cali-FORWARD");
     rule(&mut rules, "cali-FORWARD -j MARK --set-xmark 0x0/0xe0000");
@@ -163,7 +167,7 @@ fn calico(pods: usize) -> Ruleset {
             .collect();
         for (way, side, profile) in [("fw", "from", "pro"), ("tw", "to", "pri")] {
             let chain = format!("cali-{way}-cali{name}");
-            chains += &format!(":{chain} - [0:0]\n");
+            let _ = writeln!(chains, ":{chain} - [0:0]");
             let flag = if side == "from" { "-i" } else { "-o" };
             rule(&mut rules, &format!("cali-{side}-wl-dispatch {flag} cali{name} -g {chain}"));
             rule(&mut rules, &format!("{chain} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"));
@@ -207,7 +211,7 @@ fn calico(pods: usize) -> Ruleset {
         "cali-pro-kns.default",
         "cali-pri-kns.default",
     ] {
-        chains += &format!(":{chain} - [0:0]\n");
+        let _ = writeln!(chains, ":{chain} - [0:0]");
     }
     for side in ["pro", "pri"] {
         rule(

@@ -4,6 +4,8 @@
 //! (systemd.swap(5), systemd-fstab-generator(8), systemd-gpt-auto-generator(8)). zswap is no swap: it compresses what
 //! goes to one.
 
+use std::fmt::Write as _;
+
 use checks::evidence::{SwapAtBoot, SwapSource};
 
 use super::at_boot;
@@ -39,8 +41,10 @@ pub(super) fn at_boot(place: &Place) -> Look<SwapAtBoot> {
     let arguments = root.text_if_any("/proc/cmdline").map_err(|unread| unread.unseen("/proc/cmdline"))?;
     let arguments = arguments.unwrap_or_default();
     let says = |name: &str, values: &[&str]| {
-        let value =
-            arguments.split_whitespace().filter_map(|word| word.strip_prefix(name)?.strip_prefix('=')).last();
+        let value = arguments
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+            .next_back();
         value.is_some_and(|value| values.contains(&value))
     };
     let off = ["0", "no", "false", "off"];
@@ -118,7 +122,8 @@ fn unit_of(path: &str) -> String {
             b'/' => name.push('-'),
             b'.' if at == 0 => name.push_str("\\x2e"),
             byte if byte.is_ascii_alphanumeric() || b":_.".contains(&byte) => name.push(char::from(byte)),
-            byte => name.push_str(&format!("\\x{byte:02x}")),
+            // Writing to a String cannot fail.
+            byte => drop(write!(name, "\\x{byte:02x}")),
         }
     }
     name + ".swap"
@@ -129,7 +134,7 @@ fn partitions(root: &Root) -> Look<Vec<SwapSource>> {
     const FOLDER: &str = "/run/systemd/generator.late";
     let names = root.names(FOLDER).map_err(|unread| unread.unseen(FOLDER))?;
     let mut found = Vec::new();
-    for name in names.iter().filter(|name| name.ends_with(".swap")).take(SOURCES) {
+    for name in names.iter().filter(|name| units::is_of(name, "swap")).take(SOURCES) {
         let file = format!("{FOLDER}/{name}");
         let text = root.text_if_any(&file).map_err(|unread| unread.unseen(&file))?.unwrap_or_default();
         if text.contains("systemd-gpt-auto-generator") && !units::is_off(root, name) {
@@ -141,7 +146,7 @@ fn partitions(root: &Root) -> Look<Vec<SwapSource>> {
 
 fn value_of<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     let pairs = text.lines().filter_map(|line| line.split_once('='));
-    pairs.filter(|(name, _)| name.trim() == key).map(|(_, value)| value.trim()).last()
+    pairs.filter(|(name, _)| name.trim() == key).map(|(_, value)| value.trim()).next_back()
 }
 
 /// Units of kind `swap` that somebody wrote and something wants.

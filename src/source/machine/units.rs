@@ -106,9 +106,7 @@ pub(super) fn enabled(root: &Root, kind: &str) -> Look<Vec<String>> {
                 names => names.unwrap_or_default(),
             };
             found.extend(names.into_iter().filter(|name| {
-                ending(name) == Some(kind)
-                    && !is_masked(root, &format!("{folder}/{name}"))
-                    && !is_off(root, name)
+                is_of(name, kind) && !is_masked(root, &format!("{folder}/{name}")) && !is_off(root, name)
             }));
         }
     }
@@ -140,6 +138,11 @@ pub(super) fn is_off(root: &Root, unit: &str) -> bool {
         Err(_) => Some(false),
     });
     links.next() == Some(true)
+}
+
+/// Whether it is the name of a unit of this kind.
+pub(super) fn is_of(name: &str, kind: &str) -> bool {
+    ending(name) == Some(kind)
 }
 
 fn ending(name: &str) -> Option<&str> {
