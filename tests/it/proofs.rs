@@ -103,8 +103,9 @@ fn with_swap(machine: &Machine, at_boot: &Value) -> PathBuf {
     let mut lines: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
     for line in &mut lines {
+        let name = line["request"]["fact"]["fact"].clone();
         let value = &mut line["outcome"]["fact"]["value"];
-        match line["request"]["fact"]["fact"].as_str() {
+        match name.as_str() {
             Some("swap") => *value = json!(1 << 30),
             Some("kubelet process") => *value = Value::Null,
             Some("kubelet configuration") => value["fail_swap_on"] = json!(true),
@@ -116,8 +117,8 @@ fn with_swap(machine: &Machine, at_boot: &Value) -> PathBuf {
     more["request"]["fact"]["fact"] = json!("swap at boot");
     more["outcome"]["fact"]["value"] = at_boot.clone();
     lines.insert(swap + 1, more);
-    let end = lines.len() - 2;
-    *lines.last_mut().expect("an end") = json!({ "end": end });
+    lines.pop();
+    lines.push(json!({ "end": lines.len() - 1 }));
     let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
     let path = machine.path("changed.jsonl");
     fs::write(&path, lines.join("\n") + "\n").expect("a recording");
