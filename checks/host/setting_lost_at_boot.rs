@@ -180,11 +180,13 @@ fn swap(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Option<Find
         "{how}, {} turns it on at boot ({}), and the kubelet does not start with it: failSwapOn is true",
         source.file, source.name
     );
-    let found = Finding::new(subject.clone(), detail)
+    let mut found = Finding::new(subject.clone(), detail)
         .cite(&host.swap_at_boot, source.file.clone(), source.name.clone(), "no swap")
-        .cite(&host.swap_bytes, "swap", now.to_string(), "0")
         .fact("run_on", place::run_on(host))
         .fact("swap", source.file.clone());
+    if now > 0 {
+        found = found.cite(&host.swap_bytes, "swap", now.to_string(), "0");
+    }
     Ok(Some(found))
 }
 

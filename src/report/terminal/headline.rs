@@ -175,10 +175,13 @@ fn cluster(report: &Report) -> String {
 
 /// The machine that was looked at alone: its name, system and kernel, and what SELinux does there, which is no fault.
 fn described(host: &Host) -> String {
-    let Some(identity) = host.identity.peek() else { return String::new() };
     let mut parts = vec![host.name.clone()];
-    parts.extend(Some(&identity.system).filter(|system| !system.is_empty()).cloned());
-    parts.extend(Some(&identity.kernel).filter(|kernel| !kernel.is_empty()).map(|it| format!("Linux {it}")));
+    if let Some(identity) = host.identity.peek() {
+        parts.extend(Some(&identity.system).filter(|system| !system.is_empty()).cloned());
+        parts.extend(
+            Some(&identity.kernel).filter(|kernel| !kernel.is_empty()).map(|it| format!("Linux {it}")),
+        );
+    }
     parts.push(match host.selinux.peek() {
         Some(Some(mode)) => format!("SELinux {mode}"),
         Some(None) => "no SELinux".to_owned(),
