@@ -25,14 +25,17 @@ const CLOUD_PARTS: &str = "/etc/cloud/cloud.cfg.d";
 /// Scripts that cloud-init runs at every boot.
 const CLOUD_SCRIPTS: &str = "/var/lib/cloud/scripts/per-boot";
 
-/// The file by which the machine says a word when it boots; nothing where none does.
-pub(super) fn says(root: &Root, word: &str) -> Look<Option<String>> {
+/// The file by which the machine says a word when it boots, be it not by one of the units in `but`; nothing where none does.
+pub(super) fn says(root: &Root, word: &str, but: &[&str]) -> Look<Option<String>> {
     let has = |line: &str| !line.starts_with(['#', ';']) && line.contains(word);
     let in_text = |text: &str| text.lines().map(str::trim).any(has);
     let mut scripts = BTreeSet::new();
-    for unit in units::enabled(root, "service")?.iter().take(MOST) {
+    let all = units::enabled(root, "service")?;
+    for unit in all.iter().filter(|unit| !but.contains(&unit.as_str())).take(MOST) {
         for (file, text) in units::texts(root, unit)? {
-            for line in text.lines().map(str::trim).filter(|line| line.starts_with("Exec")) {
+            let lines = units::joined(&text);
+            // What stops a unit is not run at boot.
+            for line in lines.iter().map(|line| line.trim()).filter(|line| line.starts_with("ExecStart")) {
                 if has(line) {
                     return Ok(Some(file));
                 }
@@ -98,10 +101,15 @@ mod tests {
             tree.write("/usr/lib/systemd/system/kubelet.service", "[Service]\nExecStart=/usr/bin/kubelet\n");
             tree.write("/usr/bin/kubelet", "\u{7f}ELF swapoff -a");
             write(&tree);
-            says(&tree.root(), "swapoff").expect("it is read")
+            says(&tree.root(), "swapoff", &[]).expect("it is read")
         };
         let drop_in = "/etc/systemd/system/kubelet.service.d/20-swap.conf";
         assert_eq!(said("none", &|_| {}), None);
+        let stop = |tree: &Tree| tree.write(drop_in, "[Service]\nExecStop=/sbin/swapoff -a\n");
+        assert_eq!(said("stop", &stop), None);
+        let parted =
+            |tree: &Tree| tree.write(drop_in, "[Service]\nExecStartPre=/bin/sh -c \\\n  'swapoff -a'\n");
+        assert_eq!(said("parted", &parted).as_deref(), Some(drop_in));
         let comment = |tree: &Tree| tree.write(drop_in, "[Service]\n# ExecStartPre=/sbin/swapoff -a\n");
         assert_eq!(said("comment", &comment), None);
         let before = |tree: &Tree| tree.write(drop_in, "[Service]\nExecStartPre=-/sbin/swapoff -a\n");

@@ -61,7 +61,7 @@ fn by_others(root: &Root, users: Option<&str>) -> Look<Option<BootValue>> {
         return Ok(Some(value("perhaps", &format!("module {user}"))));
     }
     for name in ["br_netfilter", "br-netfilter"] {
-        match at_boot::says(root, name) {
+        match at_boot::says(root, name, &[]) {
             Ok(Some(file)) => return Ok(Some(value("loaded", &file))),
             Ok(None) => {}
             Err(unseen) => return Ok(Some(value("perhaps", &unseen.words()))),

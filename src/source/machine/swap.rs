@@ -15,6 +15,18 @@ use super::{Look, Place, Unseen, units};
 /// The most sources that are kept.
 const SOURCES: usize = 32;
 
+/// Services that make swap themselves, with the file and the word in it by which they leave it.
+const SERVICES: [(&str, &str, &str); 6] = [
+    // zram-tools of Debian, zram-config of Ubuntu, and zram of Fedora before zram-generator.
+    ("zramswap.service", "", ""),
+    ("zram-config.service", "", ""),
+    ("zram-swap.service", "", ""),
+    // Raspberry Pi OS.
+    ("dphys-swapfile.service", "/etc/dphys-swapfile", "CONF_SWAPSIZE=0"),
+    ("armbian-zram-config.service", "/etc/default/armbian-zram-config", "SWAP=false"),
+    ("systemd-swap.service", "", ""),
+];
+
 /// Swap in use, as bytes of size (`proc_swaps(5)`: sizes are in KiB).
 pub(super) fn now(place: &Place) -> Look<i64> {
     let text = match place.root.text("/proc/swaps") {
@@ -63,8 +75,9 @@ pub(super) fn at_boot(place: &Place) -> Look<SwapAtBoot> {
     sources.extend(swap_units(root)?);
     sources.extend(services(root)?);
     sources.truncate(SOURCES);
-    // Who turns it off again does not matter where nothing turns it on.
-    let turned_off_by = if sources.is_empty() { None } else { at_boot::says(root, "swapoff")? };
+    // Who turns it off again does not matter where nothing turns it on. The services that make swap know how to end it, too.
+    let own = SERVICES.map(|(unit, ..)| unit);
+    let turned_off_by = if sources.is_empty() { None } else { at_boot::says(root, "swapoff", &own)? };
     Ok(SwapAtBoot { sources, turned_off_by })
 }
 
@@ -227,20 +240,10 @@ fn zram_generator(root: &Root) -> Look<Vec<SwapSource>> {
     Ok(devices)
 }
 
-/// Services that make swap themselves, with the file and the word in it by which they leave it.
+/// The services that make swap themselves.
 fn services(root: &Root) -> Look<Vec<SwapSource>> {
-    const KNOWN: [(&str, &str, &str); 6] = [
-        // zram-tools of Debian, zram-config of Ubuntu, and zram of Fedora before zram-generator.
-        ("zramswap.service", "", ""),
-        ("zram-config.service", "", ""),
-        ("zram-swap.service", "", ""),
-        // Raspberry Pi OS.
-        ("dphys-swapfile.service", "/etc/dphys-swapfile", "CONF_SWAPSIZE=0"),
-        ("armbian-zram-config.service", "/etc/default/armbian-zram-config", "SWAP=false"),
-        ("systemd-swap.service", "", ""),
-    ];
     let mut found = Vec::new();
-    for (unit, file, word) in KNOWN {
+    for (unit, file, word) in SERVICES {
         if !units::is_enabled(root, unit)? {
             continue;
         }
@@ -344,6 +347,16 @@ mod tests {
             tree.link(&wanted("dphys-swapfile.service"), "/lib/systemd/system/dphys-swapfile.service");
         };
         assert_eq!(sources("service", &service), is("service", "dphys-swapfile.service"));
+        let with_its_end = |tree: &Tree| {
+            service(tree);
+            let unit =
+                "[Service]\nExecStart=/sbin/dphys-swapfile swapon\nExecStop=/sbin/dphys-swapfile swapoff\n";
+            tree.write("/lib/systemd/system/dphys-swapfile.service", unit);
+            tree.write("/sbin/dphys-swapfile", "#!/bin/sh\nswapoff $1\n");
+            let found = at_boot(&tree.place()).expect("it is read");
+            assert_eq!(found.turned_off_by, None);
+        };
+        assert_eq!(sources("service with its end", &with_its_end), is("service", "dphys-swapfile.service"));
         let none = |tree: &Tree| {
             service(tree);
             tree.write("/etc/dphys-swapfile", "CONF_SWAPSIZE=0\n");

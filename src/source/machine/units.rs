@@ -255,7 +255,7 @@ fn pair(word: &str) -> Option<(String, String)> {
 }
 
 /// Lines without comments, those that end with a backslash joined with the next.
-fn joined(text: &str) -> Vec<String> {
+pub(super) fn joined(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut goes_on = false;
     for line in text.lines() {
