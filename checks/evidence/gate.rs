@@ -181,6 +181,8 @@ pub struct MetricItem {
 /// What was seen of a namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Namespace {
+    /// Whether it is there.
+    pub exists: Obs<bool>,
     /// The autoscalers that are there.
     pub hpas: Obs<Vec<Hpa>>,
     /// What its `LimitRanges` add to containers: resources with a default request or limit.

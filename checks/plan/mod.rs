@@ -70,6 +70,12 @@ pub(crate) fn minor(ctx: &Context<'_>, evidence: &Evidence) -> Result<u32, Undec
     }
 }
 
+/// Whether it was seen that a namespace is not there.
+pub(crate) fn is_absent(ctx: &Context<'_>, evidence: &Evidence, namespace: &str) -> bool {
+    let seen = evidence.gate.namespaces.get(namespace).filter(|_| !evidence.gate.offline);
+    seen.is_some_and(|seen| ctx.need(&seen.exists) == Ok(&false))
+}
+
 /// Cites a field of the autoscaler itself: in its manifest, or in the cluster where it is only there.
 ///
 /// # Errors

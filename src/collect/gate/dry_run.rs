@@ -110,7 +110,16 @@ async fn one(asker: &Asker<'_>, gate: &Gate, document: &Document, path: &str, ki
         metadata.remove("managedFields");
     }
     let asked = asker.ask(Request::dry_run(path, object)).await;
-    read(&asked, gate.namespace_of(document), &kind.permission())
+    let namespace = gate.namespace_of(document);
+    let tried = read(&asked, namespace, &kind.permission());
+    // Nobody is given rights in a namespace before it is there.
+    let absent = gate.namespaces.get(namespace).is_some_and(|it| it.exists.peek() == Some(&false));
+    match &tried.look {
+        Look::Unseen(Why::Forbidden { .. }) if kind.namespaced && absent => {
+            Obs::unseen(Need::DryRun, [asked.id], super::namespaces::not_there(namespace))
+        }
+        _ => tried,
+    }
 }
 
 /// How kube-apiserver begins to tell of a field that is not in the schema of its kind.
@@ -139,7 +148,7 @@ fn read(asked: &Asked, namespace: &str, resource: &str) -> Obs<Tried> {
             return unseen(Why::Forbidden { verb: verb.to_owned(), resource });
         }
         404 if details["kind"] == "namespaces" => {
-            return unseen(Why::Deferred(format!("the namespace {namespace} is not there yet")));
+            return unseen(super::namespaces::not_there(namespace));
         }
         400 if message.contains("does not support dry run") => return unseen(Why::Unsupported(message)),
         // What the schema does not have is a fault of the object, and the status that of a fault of the server (1.36).
