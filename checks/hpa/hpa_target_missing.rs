@@ -157,7 +157,7 @@ fn corrections<'e>(
 
 /// What the reference may have meant: the same in another namespace, another kind of the same name, a slip in the
 /// name.
-fn nearest<'e>(evidence: &'e Evidence, plan: &Plan) -> Option<&'e Document> {
+fn nearest<'e>(evidence: &'e Evidence, plan: &'e Plan) -> Option<&'e Document> {
     let gate = &evidence.gate;
     let target = &plan.spec.target;
     let here = |document: &Document| gate.namespace_of(document) == plan.namespace;
@@ -166,9 +166,11 @@ fn nearest<'e>(evidence: &'e Evidence, plan: &Plan) -> Option<&'e Document> {
     let scalable =
         |document: &Document| gate.kind(document.group(), &document.kind) == Some(TargetKind::Scalable);
     let documents = || gate.manifests.documents.iter();
-    let mut elsewhere = documents().filter(|it| same_kind(it) && it.name == target.name);
-    let mut other_kinds = documents().filter(|it| here(it) && scalable(it) && it.name == target.name);
-    let mut slips = documents().filter(|it| here(it) && same_kind(it) && is_near(&it.name, &target.name));
+    let mut elsewhere = documents().filter(|it| it.name == target.name && same_kind(it));
+    let mut other_kinds = documents().filter(|it| it.name == target.name && here(it) && scalable(it));
+    let mut slips = gate
+        .objects(target.group(), &target.kind, &plan.namespace)
+        .filter(|it| is_near(&it.name, &target.name));
     elsewhere.next().or_else(|| other_kinds.next()).or_else(|| slips.next())
 }
 

@@ -85,6 +85,14 @@ impl Selector {
         })
     }
 
+    /// The labels that it asks for by their values, of which each has one.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.0.iter().filter_map(|Requirement { key, test }| match test {
+            Test::In(values) => Some((key.as_str(), values.as_slice())),
+            _ => None,
+        })
+    }
+
     /// The keys that it asks for.
     #[must_use]
     pub fn keys(&self) -> Vec<&str> {

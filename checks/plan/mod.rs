@@ -3,6 +3,7 @@
 mod behavior;
 mod change;
 pub(crate) mod demand;
+mod index;
 pub(crate) mod keda;
 pub(crate) mod kinds;
 mod labels;
@@ -23,6 +24,7 @@ pub(crate) mod vpa;
 
 pub use behavior::{Behavior, Way};
 pub use change::change;
+pub use index::Index;
 pub use labels::{Labels, Selector};
 pub use limits::default_requests;
 pub(crate) use limits::supplies;

@@ -65,11 +65,17 @@ pub(super) fn offline(source: &Source, input: &GateInput) -> Evidence {
 pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &GateInput) -> Evidence {
     let asker = Asker::new(source);
     let why = Why::NotAsked("the Metrics API gives what the autoscalers need".to_owned());
-    let seen = cluster::collect(&asker, source).await;
     let mut gate = start(source, input);
-    if input.live {
+    if input.live && gate.left_out == 0 {
         add_live(&asker, options, source, &mut gate).await;
     }
+    // Where there are too many nothing is judged, so nobody needs to be asked.
+    if gate.left_out > 0 {
+        let why = Why::NotAsked("there are too many autoscalers".to_owned());
+        let evidence = Evidence::unseen(Mode::Gate, source.now(), &why);
+        return Evidence { gate, requests: asker.into_requests(), ..evidence };
+    }
+    let seen = cluster::collect(&asker, source).await;
     let (kinds, roles) = (Kinds::default(), Roles::default());
     let scaled = gate.manifests.documents.iter().filter(|document| document.kind == "ScaledObject");
     let scaled = scaled.map(|document| gate.namespace_of(document).to_owned());
@@ -143,6 +149,7 @@ fn start(source: &Source, input: &GateInput) -> Gate {
         trials: Vec::new(),
         left_out,
         namespaces: BTreeMap::new(),
+        index: checks::plan::Index::default(),
     }
 }
 
