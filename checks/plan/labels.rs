@@ -8,7 +8,7 @@ use serde_json::Value;
 pub type Labels = BTreeMap<String, String>;
 
 /// A label selector.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector(Vec<Requirement>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
