@@ -209,7 +209,8 @@ mod tests {
 
     /// As kube-apiserver 1.36 says it of an autoscaler that is applied with a malformed quantity.
     const QUANTITY: &str = "failed to convert new object (shop/web; autoscaling/v2, Kind=HorizontalPodAutoscaler) to proper \
-                            version: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+                            version: unable to convert unstructured object to autoscaling/v2, \
+                            Kind=HorizontalPodAutoscaler: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
     #[test]
     fn one_fault_is_told_once() {

@@ -2,8 +2,8 @@
 //!
 //! ## What it looks at
 //!
-//! Whether the namespace of each autoscaler is in the cluster or among the manifests: as a `Namespace`, or as a
-//! `Project` or `ProjectRequest` of OpenShift.
+//! Whether the namespace of each autoscaler is in the cluster or among the manifests: as a `Namespace`, or as
+//! Red Hat's `Project` or `ProjectRequest`.
 //!
 //! ## Why it matters
 //!

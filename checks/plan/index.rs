@@ -119,7 +119,7 @@ mod tests {
     use crate::plan::Selector;
     use crate::plan::testing::{cpu, deployment, hpa, offline};
 
-    fn pod(name: &str, labels: Value) -> Value {
+    fn pod(name: &str, labels: &Value) -> Value {
         json!({
             "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop", "labels": labels},
             "spec": {"containers": [{"name": "app"}]},
@@ -134,11 +134,11 @@ mod tests {
             object
         };
         let gate = offline(&[
-            pod("b", json!({"app": "web", "tier": "b"})),
+            pod("b", &json!({"app": "web", "tier": "b"})),
             elsewhere,
             deployment("web", json!([{"name": "app"}])),
-            pod("a", json!({"tier": "a"})),
-            pod("none", Value::Null),
+            pod("a", &json!({"tier": "a"})),
+            pod("none", &Value::Null),
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web", "namespace": "shop"}}),
         ])
         .gate;

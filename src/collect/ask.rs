@@ -80,15 +80,13 @@ impl<'s> Asker<'s> {
     fn number(&self, observation: Arc<Observation>) -> Asked {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let request = observation.request.key();
-        let id = match seen.numbers.get(&request) {
-            Some(id) => *id,
-            None => {
-                let id = seen.list.len();
-                seen.numbers.insert(request.clone(), id);
-                seen.list.push(RequestSeen { request, seen_at: observation.seen_at });
-                id
-            }
-        };
+        let known = seen.numbers.get(&request).copied();
+        let id = known.unwrap_or_else(|| {
+            let id = seen.list.len();
+            seen.numbers.insert(request.clone(), id);
+            seen.list.push(RequestSeen { request, seen_at: observation.seen_at });
+            id
+        });
         Asked { id, observation }
     }
 
