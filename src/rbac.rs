@@ -133,6 +133,10 @@ fn needs(wish: &Wish) -> BTreeSet<Need> {
     if !wish.nodes_proxy {
         needs.remove(&Need::Configz);
     }
+    // Checks of autoscalers that are there and of such as are to come need these for the latter alone.
+    if wish.purpose != Purpose::Gate {
+        needs.retain(|need| !matches!(need, Need::Namespaces | Need::LimitRanges | Need::PodMetrics));
+    }
     // Whoever wants a dry run names the kinds that it is about; it takes the right to change them.
     needs.remove(&Need::DryRun);
     if wish.purpose == Purpose::Probe {
@@ -186,6 +190,7 @@ fn place(need: Need, wish: &Wish) -> Where {
         Need::HpaTarget
         | Need::HpaPods
         | Need::Template
+        | Need::Namespaces
         | Need::LimitRanges
         | Need::Quotas
         | Need::OtherAutoscalers
@@ -382,6 +387,15 @@ mod tests {
         let changes = changes(&Wish { machines: true, ..wish(Purpose::Probe) }).join("\n");
         for resource in ["\"namespaces\"", "\"namespaces/finalize\"", "\"pods\""] {
             assert!(changes.contains(resource), "{resource}: {changes}");
+        }
+    }
+
+    #[test]
+    fn what_a_gate_alone_asks_for_is_given_to_a_gate_alone() {
+        let has = |purpose, word: &str| text(&wish(purpose)).contains(word);
+        for word in ["\"namespaces\"", "limitranges"] {
+            assert!(has(Purpose::Gate, word), "{word}");
+            assert!(!has(Purpose::Check, word) && !has(Purpose::Probe, word), "{word}");
         }
     }
 

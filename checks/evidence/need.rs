@@ -103,6 +103,8 @@ needs! {
     Kinds => Grant::Everyone;
     /// The template of the pods of an HPA's target.
     Template => Grant::Namespaced("get", "deployments.apps");
+    /// Whether the namespace of an autoscaler is there.
+    Namespaces => Grant::Namespaced("get", "namespaces");
     /// What the `LimitRanges` of a namespace add to containers.
     LimitRanges => Grant::Namespaced("list", "limitranges");
     /// The quotas of a namespace.

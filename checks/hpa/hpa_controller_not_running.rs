@@ -124,7 +124,12 @@ fn seen_hpas<'e>(ctx: &Context<'_>, evidence: &'e Evidence) -> Result<Vec<&'e Hp
     }
     let mut seen = Vec::new();
     for namespace in evidence.gate.namespaces.values() {
-        seen.extend(ctx.need(&namespace.hpas)?);
+        match ctx.need(&namespace.hpas) {
+            Ok(hpas) => seen.extend(hpas),
+            // A namespace that is not there yet has none.
+            Err(Undecided { why: Why::Deferred(_), .. }) => {}
+            Err(missing) => return Err(missing),
+        }
     }
     Ok(seen)
 }
@@ -275,8 +280,12 @@ mod tests {
         evidence.controller_lease = forbidden(Need::ControllerLease);
         assert_eq!(said(&evidence), "open");
         let mut evidence = gate(600, &[OLD]);
-        evidence.gate.namespaces.get_mut("shop").expect("it").hpas = forbidden(Need::Hpas);
+        let hpas = &mut evidence.gate.namespaces.get_mut("shop").expect("it").hpas;
+        *hpas = forbidden(Need::Hpas);
         assert_eq!(said(&evidence), "open");
+        let hpas = &mut evidence.gate.namespaces.get_mut("shop").expect("it").hpas;
+        *hpas = Obs::unseen(Need::Hpas, [], Why::Deferred("the namespace is not there yet".to_owned()));
+        assert_eq!(said(&evidence), "likely");
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::check::{
 use crate::diagnosis::fresh_s;
 use crate::evidence::{Evidence, Hpa, HpaEvent, Look, MetricValue, Mode, Need, NodeMetric, Why};
 use crate::hpa::{self, gate};
-use crate::plan::{MetricSpec, YOUNG_S as YOUNG_POD_S};
+use crate::plan::{self, MetricSpec, YOUNG_S as YOUNG_POD_S};
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -44,7 +44,14 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Symptom,
     modes: &[Mode::Installed, Mode::Gate],
-    needs: &[Need::NodeMetrics, Need::Hpas, Need::HpaTarget, Need::HpaPods, Need::PodMetrics],
+    needs: &[
+        Need::NodeMetrics,
+        Need::Hpas,
+        Need::HpaTarget,
+        Need::HpaPods,
+        Need::Namespaces,
+        Need::PodMetrics,
+    ],
     explains: &[],
     question: Question::Deciding { modes: &[Mode::Gate], unless: &[] },
     source: include_str!("hpa_metrics_unreadable.rs"),
@@ -188,8 +195,16 @@ fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, su
     {
         return judged(ctx, evidence, metric, (live, index), subject);
     }
-    awaited(ctx, evidence, metric)?;
+    // Whether the Metrics API works does not depend on a namespace.
+    let to_come = match awaited(ctx, evidence, metric) {
+        Err(missing) if plan::is_absent(ctx, evidence, &metric.plan.namespace) => Err(missing),
+        seen => {
+            seen?;
+            Ok(Outcome::Pass)
+        }
+    };
     if metric.spec.source.group() != Some("metrics.k8s.io") {
+        to_come?;
         return Ok(not_applicable("its value is of an adapter"));
     }
     let answer = ctx.need(&metric.seen.answer)?;
@@ -222,7 +237,7 @@ fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, su
         return Ok(fail(finding.cite(&evidence.metrics.nodes, "items", "none", "one a node")));
     }
     let age = |metric: &NodeMetric| support::age_s(evidence, metric.timestamp);
-    let Some(youngest) = nodes.iter().min_by_key(|metric| age(metric)) else { return Ok(Outcome::Pass) };
+    let Some(youngest) = nodes.iter().min_by_key(|metric| age(metric)) else { return to_come };
     if age(youngest) > fresh_s(evidence) {
         let detail = format!("the youngest metrics of any node are {} s old", age(youngest));
         let path = format!("items[{}].timestamp", youngest.node);
@@ -235,7 +250,7 @@ fn planned(ctx: &Context<'_>, evidence: &Evidence, metric: &gate::Metric<'_>, su
             &expected,
         )));
     }
-    Ok(Outcome::Pass)
+    to_come
 }
 
 /// Where a target is there already, no metric of it is read before one of its pods runs, and none of its CPU before one
@@ -474,8 +489,8 @@ mod tests {
         assert!(said(&turned).iter().all(|words| words.starts_with("open: ")), "{:?}", said(&turned));
     }
 
-    /// What is said of a workload that is not there yet, by the ages of the metrics of nodes.
-    fn of_nodes(ages_s: &[i64]) -> String {
+    /// A workload that is not there yet, and metrics of nodes of these ages.
+    fn evidence_of_nodes(ages_s: &[i64]) -> Evidence {
         let mut evidence = online(&[hpa("web", json!([cpu(80)]))]);
         let now = evidence.taken_at;
         let metric = |age_s: &i64| NodeMetric {
@@ -486,7 +501,31 @@ mod tests {
         evidence.metrics.nodes = seen(Need::NodeMetrics, ages_s.iter().map(metric).collect());
         let answer = MetricAnswer { status: 200, message: String::new(), items: Vec::new() };
         evidence.gate.plans[0].metrics[0].answer = seen(Need::PodMetrics, answer);
-        said(&evidence).remove(0)
+        evidence
+    }
+
+    /// What is said of it.
+    fn of_nodes(ages_s: &[i64]) -> String {
+        said(&evidence_of_nodes(ages_s)).remove(0)
+    }
+
+    /// That the Metrics API does not work is known before the namespace is there; that it does promises nothing yet.
+    #[test]
+    fn a_namespace_that_is_not_there_yet_hides_no_broken_api() {
+        let of = |status: i64, ages_s: &[i64]| {
+            let mut evidence = evidence_of_nodes(ages_s);
+            let why = Why::Deferred("the namespace shop is not there yet".to_owned());
+            evidence.gate.namespaces.get_mut("shop").expect("the namespace").exists =
+                seen(Need::Namespaces, false);
+            let plan = &mut evidence.gate.plans[0];
+            plan.scale = Obs::unseen(Need::HpaTarget, [0], why);
+            let answer = MetricAnswer { status, message: "as it says".to_owned(), items: Vec::new() };
+            plan.metrics[0].answer = seen(Need::PodMetrics, answer);
+            said(&evidence).remove(0)
+        };
+        assert_eq!(of(200, &[20]), "open: only the deploy will show: the namespace shop is not there yet");
+        assert_eq!(of(503, &[20]), "the Metrics API answers with 503: as it says");
+        assert_eq!(of(200, &[]), "the Metrics API has nothing about any node");
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(crate) mod hpa_target_type_ignored;
 mod injectors;
 pub(crate) mod manifest_refused_by_server;
 pub(crate) mod manifest_unreadable;
+pub(crate) mod namespace_missing;
 pub(crate) mod scaledobject_cannot_scale;
 mod update;
 

@@ -73,6 +73,7 @@ fn needs() -> BTreeSet<Need> {
 /// Needs that nothing is granted for, and why.
 const NOT_GRANTED: &[(Need, &str)] = &[
     (Need::Configz, "nodes/proxy equals a shell in every pod of the node"),
+    (Need::Namespaces, "only a gate asks"),
     (Need::LimitRanges, "only a gate asks"),
     (Need::PodMetrics, "only a gate asks"),
 ];

@@ -20,5 +20,6 @@ mod reading;
 mod replay;
 mod rules;
 mod tree;
+mod waiting;
 mod xmllint;
 mod xsd;

@@ -216,6 +216,7 @@ object! {
         ready: Bool, "The `Ready` condition is `True`.";
         created: Time, "When it was created.";
         started: Optional(&Time), "When the container that runs now was started.";
+        container: Text, "The name of the metrics-server container.";
         restarts: Int, "How often the container was restarted.";
         waiting: Optional(&Text), "Why the container waits, such as `CrashLoopBackOff`.";
         waiting_message: Optional(&Text), "What the kubelet says about that.";
@@ -246,6 +247,7 @@ object! {
         name: Text, "Its name.";
         labels: Texts, "The labels of its pod template.";
         match_labels: Texts, "The labels that its own selector demands.";
+        selector: Text, "Its own selector as a query writes it, `matchExpressions` included.";
         replicas: Int, "How many pods it wants.";
         ports: PORTS, "The container's ports.";
         container: Int, "The place of metrics-server's container among those of the template, from 0.";
