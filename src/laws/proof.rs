@@ -241,7 +241,6 @@ const NEVER_FAILS: &[(&str, &str)] = &[
     ("host-clock-drifting", "the hosts of the reference cluster share one clock"),
     ("manifest-unreadable", "a file that cannot be read has no case"),
     ("hpa-declared-twice", "a case declares each autoscaler once"),
-    ("namespace-missing", "each case is put into a namespace that is there"),
 ];
 
 /// Checks that no recording can show passing, with the reason.
