@@ -54,6 +54,8 @@ pub struct Host {
     pub resolver: Obs<Resolver>,
     /// Swap in use, in bytes of size.
     pub swap_bytes: Obs<i64>,
+    /// What turns swap on when the machine boots.
+    pub swap_at_boot: Obs<SwapAtBoot>,
     /// `enforcing`, `permissive`, `disabled`, or nothing where the kernel has no SELinux.
     pub selinux: Obs<Option<String>>,
     /// Proxies in the environment of the components and of the machine.
@@ -104,6 +106,7 @@ impl Host {
             clock: HostClock,
             resolver: HostResolver,
             swap_bytes: HostSystem,
+            swap_at_boot: HostSystem,
             selinux: HostSystem,
             proxies: HostSystem,
             listeners: HostListeners,
@@ -133,7 +136,8 @@ pub struct HostIdentity {
 /// A setting of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
-    /// Such as `net.ipv4.ip_forward`; a module as `module br_netfilter`, with the values `loaded` and nothing.
+    /// Such as `net.ipv4.ip_forward`; a module as `module br_netfilter`, with the values `loaded`, at boot also `perhaps`
+    /// where something loads it that need not, and nothing.
     pub name: String,
     /// What it is now; nothing where the kernel has no such setting.
     pub now: Option<String>,
@@ -148,6 +152,30 @@ pub struct BootValue {
     pub value: String,
     /// The file that has the last word (sysctl.d(5): by name, `/etc` before `/run` before `/usr/lib`).
     pub file: String,
+}
+
+/// What turns swap on when the machine boots, and off again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwapAtBoot {
+    /// What turns it on.
+    pub sources: Vec<SwapSource>,
+    /// The file by which something turns it off at boot, such as a drop-in of the kubelet's unit with `swapoff -a`; nothing
+    /// where none was found.
+    pub turned_off_by: Option<String>,
+}
+
+/// Something that turns swap on when the machine boots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwapSource {
+    /// `fstab`, `unit`, `partition table`, `zram-generator` or `service`.
+    pub kind: String,
+    /// The device as the file names it, or the unit.
+    pub name: String,
+    /// The file that says so.
+    pub file: String,
+    /// Why it may bring none; empty where nothing stands against it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub doubt: String,
 }
 
 /// Something that loads rules of the packet filter when the machine boots.

@@ -35,7 +35,7 @@ pub use gate::{
 pub use host::{
     BootValue, Component, Dial, DiskCertificate, FilterLoader, Filters, FrontProxyFiles, Host, HostClock,
     HostIdentity, HostProxy, KubeletFile, Listener, NameServer, Named, Process, Reach, Resolver, Route,
-    Runtime, ServiceRules, Setting, Unit,
+    Runtime, ServiceRules, Setting, SwapAtBoot, SwapSource, Unit,
 };
 pub use hpa::{
     ControllerLease, Hpa, HpaPod, HpaStatus, HpaTarget, MetricSource, MetricSpec, MetricValue, PodContainer,

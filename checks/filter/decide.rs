@@ -110,6 +110,10 @@ impl Filters {
     /// certain; that one might set a mark for which another accepts the packet is not reckoned with.
     #[must_use]
     pub fn decide(&self, hook: Hook, packet: &Packet) -> Passage {
+        if self.is_without(hook, packet) {
+            let why = "only rules about new connections by TCP from outside were kept of this packet filter";
+            return Passage { outcome: Outcome::Unknown(why.to_owned()), by: Vec::new() };
+        }
         let sets = || self.rulesets.iter().filter(|set| set.family == packet.family);
         let mut bases: Vec<(&Ruleset, &BaseChain)> = sets()
             .flat_map(|set| set.bases.iter().map(move |base| (set, base)))
@@ -351,7 +355,7 @@ impl<'a> Walk<'a> {
             table: self.base.table.clone(),
             chain: chain.to_owned(),
             number: Some(rule.number),
-            text: rule.text.clone(),
+            text: rule.words(self.set.family),
             whose,
         }
     }

@@ -19,6 +19,7 @@ mod nft_match;
 mod nft_rule;
 mod owner;
 mod packet;
+mod pare;
 mod ranges;
 mod rule;
 mod services;
@@ -26,6 +27,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod words;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -199,6 +201,9 @@ pub struct Filters {
     /// What could not be read; nothing is accepted for certain then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<Unread>,
+    /// Whether only what decides about new connections by TCP was kept ([`Filters::pared`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pared: bool,
 }
 
 impl Filters {
@@ -206,7 +211,7 @@ impl Filters {
     /// matches are opaque: they are taken from the text of `iptables-nft-save` where that was read.
     #[must_use]
     pub fn new(rulesets: Vec<Ruleset>, unread: Vec<Unread>) -> Self {
-        let mut filters = Self { rulesets, unread };
+        let mut filters = Self { rulesets, unread, pared: false };
         for family in [Family::Ipv4, Family::Ipv6] {
             let prefix = if family == Family::Ipv4 { "ip" } else { "ip6" };
             let known: Vec<(String, String)> = filters

@@ -138,6 +138,11 @@ pub(super) fn of_table(table: &str) -> Option<Owner> {
     TABLES.iter().find(|(known, _)| *known == name).map(|(_, owner)| *owner)
 }
 
+/// The beginning of a comment that says whose a rule is; nothing of others.
+pub(super) fn beginning(comment: &str) -> Option<&'static str> {
+    COMMENTS.iter().find(|(start, _)| comment.starts_with(start)).map(|(start, _)| *start)
+}
+
 /// The owner of a rule that stands in a chain of no program.
 pub(super) fn of_rule(rule: &Rule) -> Option<Owner> {
     let beside = rule.comment.as_deref().and_then(|comment| {

@@ -214,6 +214,7 @@ pub struct Rule {
     /// What somebody wrote beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// As a person would write it.
+    /// As a person would write it; empty where that follows from the rest.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }

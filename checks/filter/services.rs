@@ -12,6 +12,8 @@ use super::words::words;
 
 /// The most Services that are kept by address.
 const KEPT: usize = 256;
+/// The most that are kept where there is little room.
+const KEPT_PARED: usize = 16;
 /// The longest line that is read.
 const LINE: usize = 16_384;
 /// The most lines that are read; 10,000 Services of kube-proxy come to 100,000.
@@ -90,6 +92,18 @@ impl ServiceRules {
         (all && self.all_read()).then_some(false)
     }
 
+    /// With the first Services of each listing alone, where there is little room to tell them: how many there are stays.
+    #[must_use]
+    pub fn pared(&self) -> Self {
+        let mut pared = self.clone();
+        for listing in &mut pared.listings {
+            while listing.services.len() > KEPT_PARED {
+                listing.services.pop_last();
+            }
+        }
+        pared
+    }
+
     fn all_read(&self) -> bool {
         let whole = self.listings.iter().all(|listing| listing.whole);
         self.unread.is_empty() && !self.listings.is_empty() && whole
@@ -150,7 +164,8 @@ impl ProxyRules {
         match asked {
             Some(asked) => asked.there,
             None if self.services.contains(&service) => Some(true),
-            None if self.whole && self.count <= KEPT as u64 => Some(false),
+            // What is not among all of them is not there.
+            None if self.whole && self.count <= self.services.len() as u64 => Some(false),
             None => None,
         }
     }

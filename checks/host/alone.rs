@@ -39,8 +39,8 @@ pub(super) fn never(filters: &Filters) -> Vec<Addresses> {
 pub(super) struct Pods {
     /// Where packets of pods come from.
     pub(super) source: Addresses,
-    /// Whether that is all of the machine's pods.
-    pub(super) is_range: bool,
+    /// All of the machine's pods, where its routes show that.
+    pub(super) range: Option<Addresses>,
 }
 
 /// The addresses of the machine's pods, as its routes show them; nothing where they show none.
@@ -48,18 +48,61 @@ pub(super) fn pods(ctx: &Context<'_>, host: &Host) -> Result<Option<Pods>, Undec
     let direct = || ctx.need(&host.routes).map(|routes| routes.iter().filter(|route| route.via.is_none()));
     for route in direct()?.filter(|route| BRIDGES.contains(&route.device.as_str())) {
         if let Some(source) = Addresses::read(&route.destination) {
-            return Ok(Some(Pods { source, is_range: true }));
+            return Ok(Some(Pods { source, range: Some(source) }));
         }
     }
     let to_a_pod = |device: &str| PODS.iter().any(|start| device.starts_with(start));
     for route in direct()?.filter(|route| to_a_pod(&route.device)) {
         let address = route.destination.trim_end_matches("/32").trim_end_matches("/128");
         if let Some(source) = Addresses::read(address).filter(|_| !address.contains('/')) {
-            return Ok(Some(Pods { source, is_range: false }));
+            // Calico refuses what goes to addresses of its block that no pod has: such a route names the block.
+            let blocks = ctx.need(&host.routes)?.iter().filter(|route| route.device.is_empty());
+            let mut blocks = blocks.filter_map(|route| Addresses::read(&route.destination));
+            let range = blocks.find(|block| is_narrow(*block) && block.holds(source));
+            return Ok(Some(Pods { source, range }));
         }
     }
     Ok(None)
 }
+
+/// Whether these are addresses of somebody in particular, and not all or half of them.
+fn is_narrow(range: Addresses) -> bool {
+    range.to_string().split_once('/').is_some_and(|(_, bits)| bits.parse::<u8>().is_ok_and(|bits| bits >= 8))
+}
+
+/// Interfaces behind which there are neither nodes nor pods: of Docker, libvirt and LXD.
+const OTHERS: [&str; 6] = ["docker", "br-", "virbr", "lxdbr", "lxcbr", "lo"];
+/// The beginnings of the names of interfaces that lead to pods of other machines: flannel's, Calico's.
+const OVERLAYS: [&str; 4] = ["flannel", "vxlan.calico", "tunl0", "wireguard.cali"];
+
+/// Where this machine's routes show that metrics-server's packets to one of its addresses can come from: the networks of these
+/// addresses, where the other nodes are, and the ranges of pods, here and behind the interfaces of the CNI. Nodes and pods
+/// of other networks are not among them. For cures alone: it proves nothing.
+pub(super) fn senders(host: &Host, own: &[Addresses]) -> Vec<Addresses> {
+    let routes = host.routes.peek().map(Vec::as_slice).unwrap_or_default();
+    let starts = |device: &str, with: &[&str]| with.iter().any(|start| device.starts_with(start));
+    let mut found: Vec<Addresses> = Vec::new();
+    for route in routes {
+        let Some(range) = Addresses::read(&route.destination).filter(|range| is_narrow(*range)) else {
+            continue;
+        };
+        let (device, is_direct) = (route.device.as_str(), route.via.is_none());
+        let is_of_pods = BRIDGES.contains(&device) || starts(device, &OVERLAYS) || device.is_empty();
+        let is_of_nodes = is_direct
+            && !range.is_single()
+            && !starts(device, &OTHERS)
+            && own.iter().any(|address| range.holds(*address));
+        let fits = own.iter().any(|address| address.family() == range.family());
+        if (is_of_pods || is_of_nodes) && fits && !found.iter().any(|known| known.holds(range)) {
+            found.retain(|known| !range.holds(*known));
+            found.push(range);
+        }
+    }
+    found
+}
+
+/// Says where the ranges of nodes and pods stand that have to be filled in.
+pub(super) const RANGES: &str = "`kubectl get nodes -o custom-columns=NODE:.metadata.name,ADDRESSES:.status.addresses[*].address,PODS:.spec.podCIDR` prints them";
 
 /// The addresses at which the kubelet may be known to the cluster: what `--node-ip` says, or else all of the machine's that
 /// are no Service's, of IP version 4 where it has any (the kubelet takes that first: `pkg/kubelet/nodestatus/setters.go`).
@@ -195,6 +238,65 @@ mod tests {
             finding.detail
         );
         assert_eq!(finding.facts.get("range").map(String::as_str), Some(""));
+        let step = &cure(&forward_policy_drop::CHECK, &finding).steps[0];
+        assert!(step.command.is_empty(), "{}", step.command);
+        assert!(step.manual.contains("iptables-nft, table filter, chain FORWARD"), "{}", step.manual);
+        assert!(step.manual.contains("PODS:.spec.podCIDR"), "{}", step.manual);
+        // Calico's block is.
+        let mut block = drop("");
+        block.routes =
+            seen(Need::HostRoutes, vec![route("10.244.1.5/32", "cali12345"), route("10.244.1.0/26", "")]);
+        let Outcome::Fail(finding) = outcome(check, block) else { panic!("it is dropped") };
+        let command = &cure(&forward_policy_drop::CHECK, &finding).steps[0].command;
+        assert!(command.contains("iptables-nft -I FORWARD -s 10.244.1.0/26 -j ACCEPT"), "{command}");
+    }
+
+    fn cure(check: &Check, finding: &crate::check::Finding) -> crate::check::Remedy {
+        let mut remedies = (check.remedies)(&unseen(Mode::Host), &[finding]);
+        assert_eq!(remedies.len(), 1);
+        remedies.remove(0)
+    }
+
+    #[test]
+    fn alone_the_routes_say_whom_to_let_through() {
+        let check = &kubelet_port_filtered::CHECK;
+        let rule = "-A INPUT -p tcp -m tcp --dport 10250 -j DROP\n";
+        let with = |routes: &[(&str, Option<&str>, &str)]| {
+            let routes = routes.iter().map(|(to, via, device)| Route {
+                destination: (*to).to_owned(),
+                via: via.map(str::to_owned),
+                device: (*device).to_owned(),
+            });
+            Host { routes: seen(Need::HostRoutes, routes.collect()), ..machine(rule) }
+        };
+        let Outcome::Fail(finding) = outcome(
+            check,
+            with(&[
+                ("0.0.0.0/0", Some("192.168.56.1"), "eth0"),
+                ("10.0.0.0/8", Some("192.168.56.2"), "eth0"),
+                ("172.17.0.0/16", None, "docker0"),
+                ("192.168.56.0/24", None, "eth0"),
+                ("10.244.1.0/24", None, "cni0"),
+                ("10.244.2.0/24", Some("10.244.2.0"), "flannel.1"),
+            ]),
+        ) else {
+            panic!("it is dropped")
+        };
+        let remedy = cure(check, &finding);
+        let command = &remedy.steps[0].command;
+        for range in ["192.168.56.0/24", "10.244.1.0/24", "10.244.2.0/24"] {
+            let rule = format!("iptables-nft -I INPUT -p tcp -s {range} --dport 10250 -j ACCEPT");
+            assert!(command.contains(&rule), "{command}");
+        }
+        assert_eq!(command.matches("ExecStart=").count(), 3, "{command}");
+        assert!(remedy.cost.contains("`check --with` knows them"), "{}", remedy.cost);
+        // Without such routes a person fills them in.
+        let Outcome::Fail(finding) = outcome(check, with(&[("0.0.0.0/0", Some("192.168.56.1"), "eth0")]))
+        else {
+            panic!("it is dropped")
+        };
+        let step = &cure(check, &finding).steps[0];
+        assert!(step.command.is_empty() && step.manual.contains("PODS:.spec.podCIDR"), "{}", step.manual);
     }
 
     #[test]

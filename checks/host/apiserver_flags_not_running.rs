@@ -23,7 +23,7 @@
 
 use std::collections::BTreeSet;
 
-use super::role;
+use super::{API_SERVER_MANIFEST as MANIFEST, role};
 use crate::check::{
     Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail, not_applicable,
 };
@@ -44,9 +44,6 @@ pub(crate) const CHECK: Check = Check {
     run,
     remedies,
 };
-
-/// kubeadm's.
-const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
 /// The flags that the aggregation layer rests on.
 fn is_of_aggregation(name: &str) -> bool {
@@ -86,6 +83,14 @@ fn run(_: &Evidence, results: &mut Results<'_>) {
     });
 }
 
+/// What shows that the flags of the aggregation layer are the same in the manifest and in the process, none on both sides
+/// included; without a process they are not.
+fn same_flags() -> String {
+    format!(
+        "flags() {{ grep -oE -e \"--(requestheader-|proxy-client-|enable-aggregator-routing)[^[:space:]\\\"']*\" | sed -e 's/[],]*$//' -e 's/^--enable-aggregator-routing$/&=true/' | sort -u; }}; pgrep -x kube-apiserver >/dev/null && [ \"$(grep -v '^ *#' {MANIFEST} | flags)\" = \"$(ps -ww -o args= -C kube-apiserver | flags)\" ]"
+    )
+}
+
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings
         .iter()
@@ -96,9 +101,7 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
             if !finding.facts.contains_key("manifest") {
                 return step;
             }
-            step.verify(format!(
-                "grep -oE -e '--(requestheader-|proxy-client-|enable-aggregator-routing)[^ \"]*' {MANIFEST} | while read -r flag; do ps -ww -o args= -C kube-apiserver | grep -qF -e \"$flag\" || exit 1; done"
-            ))
+            step.verify(same_flags())
         })
         .collect();
     role::on_each(

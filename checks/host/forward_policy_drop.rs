@@ -112,6 +112,12 @@ fn forwarding_unit(rules: &str) -> String {
     support::at_boot("kubernetes-forward", "Accept forwarded packets of Kubernetes pods", rules)
 }
 
+/// Where packets are stopped, for a person.
+pub(super) fn place_of(finding: &Finding) -> String {
+    let fact = |name: &str| finding.facts.get(name).map(String::as_str).unwrap_or_default();
+    format!("{}, table {}, chain {}", fact("backend"), fact("table"), fact("chain"))
+}
+
 fn step(finding: &Finding) -> Step {
     let fact = |name: &str| finding.facts.get(name).map(String::as_str).unwrap_or_default();
     let (run_on, range) = (fact("run_on"), fact("range"));
@@ -119,7 +125,11 @@ fn step(finding: &Finding) -> Step {
     let Some(range) = Addresses::read(range) else {
         return Step::manual(
             run_on,
-            "accept packets from and to the pods' address range ahead of what drops them, and keep the rule over a reboot",
+            format!(
+                "accept packets from and to the pods' range of this machine ahead of what stops them ({}), and keep the rules over a reboot; {}",
+                place_of(finding),
+                alone::RANGES
+            ),
         );
     };
     let six = if range.family() == Family::Ipv6 { "ip6tables" } else { "iptables" };

@@ -62,7 +62,7 @@ pub(super) fn look(ctx: &Context<'_>, evidence: &Evidence, host: &Host) -> Resul
         _ => None,
     };
     let source = range.or(pods.as_ref().map(|pods| pods.source));
-    let range = range.or(pods.as_ref().filter(|pods| pods.is_range).map(|pods| pods.source));
+    let range = range.or(pods.as_ref().and_then(|pods| pods.range));
     let mut unknown = None;
     for (label, mut packet) in packets(nodes, own, source) {
         if packet.destination_port.is_none() {

@@ -15,6 +15,8 @@
 //! ## How to fix it
 //!
 //! Allow TCP to the kubelet's port from the nodes and from the pods' range, in the program that filters, so that it lasts.
+//! Alone, the machine's routes say where these are: the network of its address, its pods' bridge, and what lies behind the
+//! CNI's interfaces. Nodes of other networks need rules of their own.
 //!
 //! ## When it is wrong
 //!
@@ -26,6 +28,7 @@
 //!
 //! - Failure catalogue: `kubelet-port-filtered` (RM-D5), `no-route-to-host` (RM-D7), `firewall-on-adapter-port` (AH-B03)
 
+use super::forward_policy_drop::place_of;
 use super::{alone, place};
 use crate::check::{
     Audience, Check, Context, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, Undecided, fail,
@@ -246,7 +249,12 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
                 }
             }
         }
-        if let Some(finding) = stopped {
+        if let Some(mut finding) = stopped {
+            // Alone, the machine's own routes say where nodes and pods are.
+            if evidence.mode == Mode::Host && ranges.is_empty() {
+                ranges.extend(alone::senders(host, &to).iter().map(ToString::to_string));
+                finding = finding.fact("by_routes", ranges.join(", "));
+            }
             return Ok(fail(finding.fact("ranges", ranges.join(" "))));
         }
         match open {
@@ -280,12 +288,13 @@ fn step(finding: &Finding) -> Step {
     Step::manual(
         run_on,
         format!(
-            "accept TCP to port {port} from {} ahead of what stops it, where the machine's rules are kept",
+            "accept TCP to port {port} from {} ahead of what stops it ({}), where the machine's rules are kept",
             if ranges.is_empty() {
-                "the nodes and pods".to_owned()
+                format!("the nodes' addresses and the pods' ranges ({})", alone::RANGES)
             } else {
                 lines(&ToString::to_string).replace('\n', ", ")
-            }
+            },
+            place_of(finding)
         ),
     )
 }
@@ -316,11 +325,20 @@ fn rules(finding: &Finding, ranges: &[Addresses], port: &str) -> Option<String> 
 }
 
 fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
+    let mut cost =
+        "Whoever may send from these addresses can try the kubelet's port; it asks for a credential."
+            .to_owned();
+    let by_routes = findings.iter().filter_map(|finding| finding.facts.get("by_routes"));
+    for ranges in by_routes.filter(|ranges| !ranges.is_empty()) {
+        cost = format!(
+            "{cost} The machine's routes show {ranges}; nodes and pods elsewhere need rules of their own, and `check --with` \
+             knows them."
+        );
+    }
     vec![Remedy {
         title: "Let metrics-server's packets to the kubelet's port through".to_owned(),
         audience: Audience::Production,
-        cost: "Whoever may send from these addresses can try the kubelet's port; it asks for a credential."
-            .to_owned(),
+        cost,
         leaves: Vec::new(),
         steps: findings.iter().map(|finding| step(finding)).collect(),
     }]

@@ -30,10 +30,14 @@ pub(crate) mod proxy_catches_cluster;
 pub(crate) mod reverse_path_filter_strict;
 mod role;
 pub(crate) mod setting_lost_at_boot;
+mod swap;
 pub(crate) mod swap_stops_kubelet;
 mod testing;
 mod tests;
 pub(crate) mod wrong_node_address;
+
+/// Where kubeadm has kube-apiserver's manifest.
+const API_SERVER_MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
 /// What a machine that does not work can bring about.
 const EXPLAINS: &[&str] = &[

@@ -26,7 +26,7 @@
 
 use std::net::IpAddr;
 
-use super::{place, role};
+use super::{API_SERVER_MANIFEST as MANIFEST, place, role};
 use crate::Context;
 use crate::check::{
     Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, Undecided, fail, not_applicable,
@@ -54,9 +54,6 @@ pub(crate) const CHECK: Check = Check {
     run,
     remedies,
 };
-
-/// kubeadm's.
-const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostControlPlane, |ctx, host, subject| {

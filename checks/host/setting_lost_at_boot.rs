@@ -4,7 +4,10 @@
 //!
 //! What `net.ipv4.ip_forward` is now and what a file sets it to at boot; the policy of FORWARD that a program or a saved set of
 //! rules loads at boot, tried on the rules of now; and whether systemd starts the kubelet. Where pods are on a bridge,
-//! `net.bridge.bridge-nf-call-iptables` as well, and where routes lead two ways, `rp_filter`.
+//! `net.bridge.bridge-nf-call-iptables` as well, and what loads the module `br_netfilter`, without which there is no such
+//! setting; and where routes lead two ways, `rp_filter`. Where the kubelet does not start with swap (`failSwapOn`, true by
+//! default), what turns swap on: lines of `/etc/fstab` without `noauto`, units of kind `swap`, partitions that systemd finds by
+//! their type, zram-generator and services that make swap.
 //!
 //! ## Why it matters
 //!
@@ -13,23 +16,29 @@
 //!
 //! ## How to fix it
 //!
-//! Put the setting into the file that has the last word, which is named; enable the unit.
+//! Put the setting into the file that has the last word, which is named; enable the unit; name the module in
+//! `/etc/modules-load.d`; make the line of fstab a comment, and mask `swap.target`.
 //!
 //! ## When it is wrong
 //!
 //! Where no file sets forwarding at all, a CNI or Docker may do it each time; that stays open. Programs that set
-//! something anew after the files were read are not known.
+//! something anew after the files were read are not known. Who loads `br_netfilter` is looked for in `modules-load.d`,
+//! `/etc/modules`, the kernel's arguments, units that are started, their scripts, `rc.local`, cron and cloud-init; a pod with enough
+//! privileges may load it too, which nothing shows: that finding is likely, not certain. flannel, kube-proxy and containerd
+//! do not load it. Where Docker is started or another module uses it, it stays open. Where something says `swapoff` at boot, as a
+//! drop-in of the kubelet's unit may, swap is taken for off.
 //!
 //! ## References
 //!
 //! - Failure catalogue: `ip-forward-or-bridge-nf-disabled` (RM-C1b), `forward-policy-drop` (RM-C1a)
-//! - sysctl.d(5), systemd.preset(5)
+//! - sysctl.d(5), systemd.preset(5), modules-load.d(5), fstab(5), systemd.swap(5)
+//! - `pkg/kubelet/cm/container_manager_linux.go`, `NewContainerManager`; flannel-io/flannel 2068 and 2082
 
 use super::alone::BRIDGES;
 use super::bridge_netfilter_off::NAME as BRIDGE;
 use super::ip_forward_off::FOUR;
-use super::place;
 use super::reverse_path_filter_strict::doubled;
+use super::{place, role, swap};
 use crate::check::{
     Audience, Check, Context, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step,
     Subject, Undecided, fail, not_applicable,
@@ -46,7 +55,14 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Warning,
     kind: Kind::Hazard,
     modes: &[Mode::Installed, Mode::BeforeInstall, Mode::Host],
-    needs: &[Need::HostIdentity, Need::HostSettings, Need::HostFilters, Need::HostKubelet, Need::HostRoutes],
+    needs: &[
+        Need::HostIdentity,
+        Need::HostSettings,
+        Need::HostFilters,
+        Need::HostKubelet,
+        Need::HostSystem,
+        Need::HostRoutes,
+    ],
     explains: &[],
     question: Question::Listed,
     source: include_str!("setting_lost_at_boot.rs"),
@@ -101,6 +117,77 @@ fn by_routes(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Option
         return Ok(Some(found));
     }
     Ok(None)
+}
+
+/// The bridges whose makers load no `br_netfilter` themselves: the CNI's plugin `bridge`, flannel above all, which ends
+/// without it since 0.26.1. kube-router and Weave Net load it.
+const LOADED_BY_NOBODY: [&str; 2] = ["cni0", "cbr0"];
+
+/// Where the setting for bridges is there because a module is, and nothing loads that at boot.
+fn bridge_module(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Option<Finding>, Undecided> {
+    let routes = ctx.need(&host.routes)?;
+    let Some(bridge) = routes.iter().find(|route| LOADED_BY_NOBODY.contains(&route.device.as_str())) else {
+        return Ok(None);
+    };
+    let settings = ctx.need(&host.settings)?;
+    let find = |name: &str| settings.iter().find(|setting| setting.name == name);
+    let (Some(setting), Some(module)) = (find(BRIDGE), find("module br_netfilter")) else { return Ok(None) };
+    if setting.now.as_deref() != Some("1") || module.now.as_deref() != Some("loaded") {
+        return Ok(None);
+    }
+    match &module.boot {
+        Some(boot) if boot.value == "loaded" => return Ok(None),
+        Some(boot) => {
+            let why = Why::NotAsked(format!("no file loads br_netfilter at boot; {} may", boot.file));
+            return Err(Undecided { need: Need::HostSettings, why });
+        }
+        None => {}
+    }
+    let detail = format!(
+        "pods are on the bridge {}, `{BRIDGE}` is 1 because br_netfilter is loaded, and nothing that this machine shows loads it at boot",
+        bridge.device
+    );
+    let found = Finding::new(subject.clone(), detail)
+        .cite(&host.settings, "module br_netfilter at boot", "nothing loads it", "a file of modules-load.d")
+        .fact("run_on", place::run_on(host))
+        .fact("module", "br_netfilter")
+        .likely(&[]);
+    Ok(Some(found))
+}
+
+/// Where a kubelet that does not start with swap will find it.
+fn swap(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Option<Finding>, Undecided> {
+    if !place::has_kubelet(ctx, host)? || !swap::stops_the_kubelet(ctx, host)? {
+        return Ok(None);
+    }
+    let now = *ctx.need(&host.swap_bytes)?;
+    if now > 0 && role::running(ctx, host)?.is_none() {
+        // `swap-stops-kubelet` answers.
+        return Ok(None);
+    }
+    let boot = ctx.need(&host.swap_at_boot)?;
+    if boot.turned_off_by.is_some() {
+        return Ok(None);
+    }
+    let Some(source) = boot.sources.iter().find(|source| source.doubt.is_empty()) else {
+        let Some(source) = boot.sources.first() else { return Ok(None) };
+        let why =
+            Why::NotAsked(format!("{} names {} as swap, and {}", source.file, source.name, source.doubt));
+        return Err(Undecided { need: Need::HostSystem, why });
+    };
+    let how = if now > 0 { "swap was turned on after the kubelet's start" } else { "swap is off" };
+    let detail = format!(
+        "{how}, {} turns it on at boot ({}), and the kubelet does not start with it: failSwapOn is true",
+        source.file, source.name
+    );
+    let mut found = Finding::new(subject.clone(), detail)
+        .cite(&host.swap_at_boot, source.file.clone(), source.name.clone(), "no swap")
+        .fact("run_on", place::run_on(host))
+        .fact("swap", source.file.clone());
+    if now > 0 {
+        found = found.cite(&host.swap_bytes, "swap", now.to_string(), "0");
+    }
+    Ok(Some(found))
 }
 
 /// Whether pods' packets pass now by the policy alone, and would not under DROP.
@@ -171,6 +258,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             policy(ctx, host, &subject),
             kubelet(ctx, host, &subject),
             by_routes(ctx, host, &subject),
+            bridge_module(ctx, host, &subject),
+            swap(ctx, host, &subject),
         ];
         let mut missing = None;
         for one in found {
@@ -195,7 +284,10 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
     });
 }
 
-fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
+/// Read at each boot by systemd and by `OpenRC`; the test shows a name there.
+const MODULES: &str = "/etc/modules-load.d/kubernetes-bridge.conf";
+
+fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings.iter().map(|finding| {
         let fact = |name: &str| finding.facts.get(name).cloned();
         let run_on = fact("run_on").unwrap_or_default();
@@ -206,6 +298,14 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         }
         if fact("unit").is_some() {
             return Step::run(run_on, "systemctl enable kubelet.service").verify("systemctl is-enabled kubelet.service");
+        }
+        if let Some(module) = fact("module") {
+            return Step::run(run_on, format!("mkdir -p /etc/modules-load.d\necho {module} > {MODULES}"))
+                .verify(format!("grep -x {module} {MODULES}"));
+        }
+        if fact("swap").is_some() {
+            let host = swap::host(evidence, &finding.subject);
+            return Step::run(run_on, swap::script(host, "")).verify(swap::stays_off(host));
         }
         if let Some(words) = fact("by_hand") {
             return Step::manual(run_on, words);

@@ -12,7 +12,8 @@
 //!
 //! ## How to fix it
 //!
-//! Turn swap off now and at boot, and start the kubelet. Kubernetes can also run with swap (`failSwapOn: false` and
+//! Turn swap off now and at boot, and start the kubelet: the lines of `/etc/fstab` become comments, a copy of the file stays
+//! beside it, and `swap.target` is masked, with which systemd starts what its generators find. Kubernetes can also run with swap (`failSwapOn: false` and
 //! `memorySwap`), where that is wanted.
 //!
 //! ## When it is wrong
@@ -25,10 +26,11 @@
 //! - <https://kubernetes.io/docs/concepts/cluster-administration/swap-memory-management/>
 
 use super::role::{self, Role, role};
+use super::swap;
 use crate::check::{
-    Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, Undecided, fail, not_applicable,
+    Check, Finding, Hop, Kind, Outcome, Remedy, Results, Severity, Step, fail, not_applicable,
 };
-use crate::evidence::{Evidence, Need, Why};
+use crate::evidence::{Evidence, Need};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP034",
@@ -58,18 +60,7 @@ fn run(_: &Evidence, results: &mut Results<'_>) {
         if swap == 0 {
             return Ok(Outcome::Pass);
         }
-        let fails = match ctx.need(&host.kubelet_file)? {
-            Some(file) if file.exists && file.error.is_empty() => file.fail_swap_on,
-            Some(_) => {
-                let why = Why::Masked("kubelet-config-missing".to_owned());
-                return Err(Undecided { need: Need::HostKubelet, why });
-            }
-            None => {
-                let unit = ctx.need(&host.kubelet_unit)?.as_ref();
-                unit.and_then(|unit| unit.flags.get("fail-swap-on")).is_none_or(|value| value != "false")
-            }
-        };
-        if !fails {
+        if !swap::stops_the_kubelet(ctx, host)? {
             return Ok(Outcome::Pass);
         }
         let detail = format!(
@@ -81,14 +72,17 @@ fn run(_: &Evidence, results: &mut Results<'_>) {
     });
 }
 
-fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
-    let script = "(\nset -e\nswapoff -a\nsed -i.before-swapoff -e '/^[^#].*[[:space:]]swap[[:space:]]/s/^/#/' /etc/fstab\n\
-                  systemctl mask swap.target\nsystemctl restart kubelet\n)";
+fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
     let steps = findings
         .iter()
         .map(|finding| {
-            Step::run(role::place(&finding.subject), script)
-                .verify("[ \"$(wc -l < /proc/swaps)\" -le 1 ] && systemctl is-active kubelet")
+            let host = swap::host(evidence, &finding.subject);
+            let verify = format!(
+                "[ \"$(wc -l < /proc/swaps)\" -le 1 ] && {} && systemctl is-active kubelet",
+                swap::stays_off(host)
+            );
+            let script = swap::script(host, "systemctl restart kubelet\n");
+            Step::run(role::place(&finding.subject), script).verify(verify)
         })
         .collect();
     role::on_each("Turn swap off, now and at boot", "Programs lose the room that swap gave them.", steps)
@@ -96,9 +90,9 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{file, host, kubelet, outcome, seen, unit};
+    use super::super::testing::{file, flags, host, kubelet, outcome, seen, unit};
     use super::*;
-    use crate::evidence::{Host, KubeletFile};
+    use crate::evidence::{Host, KubeletFile, Mode, SwapAtBoot, SwapSource, Unit, unseen};
 
     #[test]
     fn swap_matters_to_a_kubelet_that_does_not_run() {
@@ -117,5 +111,60 @@ mod tests {
         assert!(matches!(outcome(&CHECK, node(1 << 30, gone)), Outcome::Undecided(_)));
         let runs = Host { kubelet: kubelet(&[]), ..node(1 << 30, file()) };
         assert!(matches!(outcome(&CHECK, runs), Outcome::Pass));
+        // Without a file the unit's flags say it.
+        let by_flag = |value: &str| {
+            let unit = Unit {
+                flags: flags(&[("fail-swap-on", value)]),
+                ..unit().peek().cloned().flatten().expect("one")
+            };
+            Host {
+                kubelet_file: seen(Need::HostKubelet, None),
+                kubelet_unit: seen(Need::HostKubelet, Some(unit)),
+                ..node(1 << 30, file())
+            }
+        };
+        assert!(matches!(outcome(&CHECK, by_flag("false")), Outcome::Pass));
+        assert!(matches!(outcome(&CHECK, by_flag("true")), Outcome::Fail(_)));
+    }
+
+    #[test]
+    fn the_cure_holds_every_source_off_that_the_target_does_not() {
+        let source = |kind: &str, name: &str, file: &str| SwapSource {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            file: file.to_owned(),
+            doubt: String::new(),
+        };
+        let sources = vec![
+            source("fstab", "/swapfile", "/etc/fstab"),
+            source("unit", "dev-sdb 1.swap", "/etc/systemd/system/dev-sdb 1.swap"),
+            source("service", "zramswap.service", "/lib/systemd/system/zramswap.service"),
+        ];
+        let host = Host {
+            kubelet: seen(Need::HostKubelet, None),
+            kubelet_unit: unit(),
+            kubelet_file: seen(Need::HostKubelet, Some(file())),
+            swap_bytes: seen(Need::HostSystem, 1 << 30),
+            swap_at_boot: seen(Need::HostSystem, SwapAtBoot { sources, turned_off_by: None }),
+            ..host()
+        };
+        let evidence = Evidence { hosts: vec![host], ..unseen(Mode::Host) };
+        let outcomes = CHECK.run(&evidence);
+        let Outcome::Fail(finding) = &outcomes.results[0].1 else { panic!("it is on") };
+        let step = &remedies(&evidence, &[finding])[0].steps[0];
+        for line in [
+            "sed -i -E",
+            "systemctl mask swap.target\n",
+            "systemctl disable --now -- 'dev-sdb 1.swap'\n",
+            "systemctl mask --now -- zramswap.service\n",
+            "systemctl restart kubelet\n",
+        ] {
+            assert!(step.command.contains(line), "{}", step.command);
+        }
+        assert!(
+            step.verify.contains("! systemctl is-enabled --quiet -- zramswap.service"),
+            "{}",
+            step.verify
+        );
     }
 }

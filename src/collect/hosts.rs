@@ -130,6 +130,7 @@ impl Machine<'_, '_> {
             clock: self.fact("clock", Need::HostClock).await,
             resolver: self.fact("resolver", Need::HostResolver).await,
             swap_bytes: self.fact("swap", Need::HostSystem).await,
+            swap_at_boot: self.fact("swap at boot", Need::HostSystem).await,
             selinux: self.fact("SELinux", Need::HostSystem).await,
             proxies: self.fact("proxies", Need::HostSystem).await,
             listeners: self.fact("listeners", Need::HostListeners).await,

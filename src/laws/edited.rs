@@ -2,7 +2,7 @@
 
 use checks::evidence::{
     AnonymousAccess, Answer, ApiServer, Csr, CsrState, Evidence, HostProxy, KubeletProbe, Look, Need, Obs,
-    PodProbe, ProbeDial, Reach, ScrapeFailure, Signature,
+    PodProbe, ProbeDial, Reach, ScrapeFailure, Signature, SwapAtBoot, SwapSource,
 };
 
 /// What is made of one recording: the name of it, the words for the change, and the change.
@@ -91,6 +91,19 @@ const EDITS: &[Edit] = &[
         let host = &mut evidence.hosts[0];
         set(&mut host.kubelet, None);
         set(&mut host.swap_bytes, 2 << 30);
+        if let Look::Seen(Some(file)) = &mut host.kubelet_file.look {
+            file.fail_swap_on = true;
+        }
+    }),
+    ("node-healthy", "with swap that a boot brings back", |evidence| {
+        let host = &mut evidence.hosts[0];
+        let source = SwapSource {
+            kind: "fstab".to_owned(),
+            name: "/swapfile".to_owned(),
+            file: "/etc/fstab".to_owned(),
+            doubt: String::new(),
+        };
+        set(&mut host.swap_at_boot, SwapAtBoot { sources: vec![source], turned_off_by: None });
         if let Look::Seen(Some(file)) = &mut host.kubelet_file.look {
             file.fail_swap_on = true;
         }

@@ -154,6 +154,9 @@ pub(super) struct Machine<'r> {
     pub(super) system: Option<&'r str>,
     /// Its kernel.
     pub(super) kernel: Option<&'r str>,
+    /// What SELinux does: `enforcing`, `permissive`, `disabled`, or `none` where the kernel has none; null where that was not
+    /// seen.
+    pub(super) selinux: Option<&'r str>,
 }
 
 /// The cluster.

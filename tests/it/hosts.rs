@@ -146,6 +146,29 @@ fn a_healthy_machine_alone_is_fit_and_nothing_is_open() {
     }
 }
 
+#[test]
+fn what_selinux_does_is_said_and_is_no_fault() {
+    let enforcing = json!({"fact": {"value": "enforcing"}});
+    let unseen = json!({"failed": {"kind": "lacking", "message": "/sys/fs is not there"}});
+    for (outcome, words, selinux) in [
+        (enforcing, "SELinux enforcing,", json!("enforcing")),
+        (json!({"fact": {"value": null}}), "no SELinux,", json!("none")),
+        (unseen, "SELinux not seen,", Value::Null),
+    ] {
+        let scratch = Scratch::new();
+        let file = alone(&scratch, "machines-healthy.machines.jsonl", "node1", |line| {
+            if line["request"]["fact"]["fact"] == "SELinux" {
+                line["outcome"] = outcome.clone();
+            }
+        });
+        let (code, text) = said(&["check", "--replay", &file]);
+        assert_eq!(code, 0, "{text}");
+        assert!(text.contains(words), "{text}");
+        let report = document(&run(&["check", "-o", "json", "--replay", &file]));
+        assert_eq!(report["vantage"]["hosts"][0]["selinux"], selinux);
+    }
+}
+
 /// As somebody who is not root, without the programs that list rules, and with more rules than are walked.
 #[test]
 fn a_machine_alone_whose_packet_filter_was_not_seen_is_undecided() {

@@ -16,6 +16,8 @@ mod in_cluster;
 #[cfg(unix)]
 mod probe;
 mod program;
+#[cfg(unix)]
+mod proofs;
 mod reading;
 mod replay;
 mod rules;

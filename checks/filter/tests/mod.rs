@@ -4,3 +4,4 @@ mod forward;
 mod installed;
 mod kernel;
 mod limits;
+mod pared;

@@ -1,16 +1,23 @@
 //! What a machine is seen to be, in the termination messages of three containers: 4096 bytes each.
 //!
 //! Every page is `mpm1 CHECKSUM PLACE/COUNT TEXT`; the texts together are base64 of deflated JSON, the facts by their
-//! names. What does not fit is left out fact by fact, from the end of [`ORDER`], and says so in its place: it was not
+//! names. Where they do not fit, the packet filter is told without what decides nothing that is asked. What does not fit then is
+//! left out fact by fact, from the end of [`ORDER`], and says so in its place: it was not
 //! seen. A machine of a small cluster takes one page; a CNI that writes rules for every pod can fill all of them.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{Read as _, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use checks::evidence::{Filters, ServiceRules};
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::Facts;
 use super::manifest::CONTAINERS;
@@ -33,6 +40,7 @@ const ORDER: &[&str] = &[
     "component flags",
     "container runtime",
     "swap",
+    "swap at boot",
     "SELinux",
     "resolver",
     "listeners",
@@ -60,8 +68,12 @@ fn rank(fact: &str) -> usize {
 /// The pages, one at least and no more than there are containers.
 #[must_use]
 pub fn write(mut facts: Facts) -> Vec<String> {
-    let whole = packed(&facts);
-    let text = whole.filter(|text| fits(text)).unwrap_or_else(|| {
+    let mut whole = packed(&facts).filter(|text| fits(text));
+    if whole.is_none() {
+        pare(&mut facts);
+        whole = packed(&facts).filter(|text| fits(text));
+    }
+    let text = whole.unwrap_or_else(|| {
         let mut names: Vec<String> = facts.keys().cloned().collect();
         names.sort_by_key(|name| rank(name));
         let mut kept: Facts = names
@@ -101,6 +113,64 @@ pub fn write(mut facts: Facts) -> Vec<String> {
     parts.iter().enumerate().map(page).collect()
 }
 
+/// Takes from what is large all that the checks need not know: see [`Filters::pared`].
+fn pare(facts: &mut Facts) {
+    fn each<T: DeserializeOwned + Serialize>(facts: &mut Facts, fact: &str, pared: fn(&T) -> T) {
+        let Some(Outcome::Fact { value }) = facts.get_mut(fact) else { return };
+        let shorter = T::deserialize(&*value).ok().and_then(|seen| serde_json::to_value(pared(&seen)).ok());
+        if let Some(shorter) = shorter {
+            *value = shorter;
+        }
+    }
+    each(facts, "packet filter", Filters::pared);
+    each(facts, "rules for Services", ServiceRules::pared);
+    if let Some(Outcome::Fact { value }) = facts.get_mut("packet filter") {
+        each_table(value, &mut name_alike);
+    }
+}
+
+/// Calls `see` with the chains of each table of a packet filter, by their names.
+fn each_table(filters: &mut Value, see: &mut dyn FnMut(&mut Map<String, Value>)) {
+    let sets = filters.get_mut("rulesets").and_then(Value::as_array_mut);
+    for set in sets.into_iter().flatten() {
+        let tables = set.get_mut("chains").and_then(Value::as_object_mut);
+        tables.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut).for_each(&mut *see);
+    }
+}
+
+/// Puts the name of the first chain that is alike in the place of a chain: a CNI writes the same for every pod.
+fn name_alike(chains: &mut Map<String, Value>) {
+    let mut firsts: BTreeMap<String, String> = BTreeMap::new();
+    for (name, chain) in chains {
+        match firsts.entry(chain.to_string()) {
+            Entry::Vacant(first) => {
+                first.insert(name.clone());
+            }
+            Entry::Occupied(first) => *chain = Value::String(first.get().clone()),
+        }
+    }
+}
+
+/// Puts the chains back, as far as there is room for them: what stays a name is no chain, and not read.
+fn put_back(facts: &mut Facts) {
+    let Some(Outcome::Fact { value }) = facts.get_mut("packet filter") else { return };
+    let mut room = usize::try_from(UNPACKED).unwrap_or_default();
+    each_table(value, &mut |chains| {
+        let firsts: BTreeMap<String, (Value, usize)> = chains
+            .iter()
+            .filter(|(_, chain)| chain.is_object())
+            .map(|(name, chain)| (name.clone(), (chain.clone(), chain.to_string().len())))
+            .collect();
+        for chain in chains.values_mut() {
+            let Some((first, size)) = chain.as_str().and_then(|name| firsts.get(name)) else { continue };
+            if *size <= room {
+                room -= size;
+                *chain = first.clone();
+            }
+        }
+    });
+}
+
 fn fits(text: &str) -> bool {
     text.len() <= CONTAINERS.len() * (LIMIT - FRAME)
 }
@@ -133,8 +203,9 @@ pub fn read(said: &[&str], dials: &[String]) -> Result<Facts, Unreadable> {
     let mut json = Vec::new();
     let mut decoder = DeflateDecoder::new(packed.as_slice()).take(UNPACKED);
     decoder.read_to_end(&mut json).map_err(|_| Unreadable::Damaged)?;
-    let facts: Facts = serde_json::from_slice(&json)
+    let mut facts: Facts = serde_json::from_slice(&json)
         .map_err(|_| Unreadable::Foreign(String::from_utf8_lossy(&json).chars().take(120).collect()))?;
+    put_back(&mut facts);
     let is_known = |name: &str| {
         ORDER.contains(&name)
             || name.strip_prefix("dial ").is_some_and(|target| dials.iter().any(|dial| dial == target))

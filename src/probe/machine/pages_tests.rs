@@ -1,3 +1,6 @@
+use std::fmt::Write as _;
+
+use checks::filter::{Backend, Family, Ruleset, iptables, nft, services_of_iptables};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -93,6 +96,188 @@ fn what_is_larger_takes_more_pages_and_what_does_not_fit_was_not_seen() {
         "{:?}",
         seen["packet filter"]
     );
+}
+
+/// A node as a recording has it, with another packet filter and other rules for Services.
+fn node(rulesets: Vec<Ruleset>, services: usize) -> Facts {
+    let recorded = include_str!("../../../tests/hosts/node-healthy.jsonl").lines();
+    let mut facts: Facts = recorded
+        .filter_map(|line| {
+            let line: Value = serde_json::from_str(line).expect("a line");
+            let name = line.pointer("/request/fact/fact")?.as_str()?.to_owned();
+            Some((name, fact(line.pointer("/outcome/fact/value")?.clone())))
+        })
+        .collect();
+    assert!(facts.len() > 15, "{:?}", facts.keys());
+    let filters = Filters::new(rulesets, Vec::new());
+    facts.insert("packet filter".to_owned(), fact(serde_json::to_value(filters).expect("JSON")));
+    let mut nat = String::from("*nat\n:KUBE-SERVICES - [0:0]\n");
+    for number in 0..services {
+        let address = format!("10.{}.{}.{}", 96 + number % 15, number * 7919 % 256, number * 104_729 % 256);
+        let _ = writeln!(
+            nat,
+            "-A KUBE-SERVICES -d {address}/32 -p tcp -m tcp --dport {} -j KUBE-SVC-{number}",
+            80 + number % 9
+        );
+    }
+    nat += "COMMIT\n";
+    let listings = vec![services_of_iptables(nat.lines(), &[])];
+    let rules = ServiceRules { listings, unread: Vec::new() };
+    facts.insert("rules for Services".to_owned(), fact(serde_json::to_value(rules).expect("JSON")));
+    facts
+}
+
+/// What kube-proxy, the kubelet, flannel and Docker write into the table `filter`, with so many Services without endpoints.
+fn kube_proxy(without_endpoints: usize) -> Ruleset {
+    let mut text =
+        include_str!("../../../tests/filter/programs/docker-and-kube-proxy.forward.iptables").to_owned();
+    text = text.replace("COMMIT\n", "");
+    for number in 0..without_endpoints {
+        let address = format!("10.{}.{}.{}", 96 + number % 15, number * 7919 % 256, number * 104_729 % 256);
+        let _ = writeln!(
+            text,
+            "-A KUBE-SERVICES -d {address}/32 -p tcp -m comment --comment \"team-{}/service-{number}:http has no endpoints\" -m tcp --dport {} -j REJECT --reject-with icmp-port-unreachable",
+            number % 17,
+            80 + number % 9
+        );
+    }
+    text += "-A FORWARD -s 10.244.0.0/16 -m comment --comment \"flanneld forward\" -j ACCEPT\nCOMMIT\n";
+    iptables(Backend::IptablesNft, Family::Ipv4, text.lines())
+}
+
+/// What Felix writes for so many pods without policies (`felix/rules/endpoints.go`).
+fn calico(pods: usize) -> Ruleset {
+    let mut chains = String::new();
+    let mut rules = String::new();
+    let hash = |seed: usize| noise(16, u32::try_from(seed).expect("small")).replace(' ', "x");
+    let mut count = 0;
+    let mut rule = |rules: &mut String, text: &str| {
+        count += 1;
+        let (chain, rest) = text.split_once(' ').expect("a chain");
+        let _ = writeln!(rules, "-A {chain} -m comment --comment \"cali:{}\" {rest}", hash(count));
+    };
+    rule(&mut rules, "FORWARD -j cali-FORWARD");
+    rule(&mut rules, "cali-FORWARD -j MARK --set-xmark 0x0/0xe0000");
+    rule(&mut rules, "cali-FORWARD -i cali+ -j cali-from-wl-dispatch");
+    rule(&mut rules, "cali-FORWARD -o cali+ -j cali-to-wl-dispatch");
+    for pod in 0..pods {
+        let name: String = format!("{:016x}", (pod as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            .chars()
+            .take(11)
+            .collect();
+        for (way, side, profile) in [("fw", "from", "pro"), ("tw", "to", "pri")] {
+            let chain = format!("cali-{way}-cali{name}");
+            let _ = writeln!(chains, ":{chain} - [0:0]");
+            let flag = if side == "from" { "-i" } else { "-o" };
+            rule(&mut rules, &format!("cali-{side}-wl-dispatch {flag} cali{name} -g {chain}"));
+            rule(&mut rules, &format!("{chain} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"));
+            rule(&mut rules, &format!("{chain} -m conntrack --ctstate INVALID -j DROP"));
+            rule(&mut rules, &format!("{chain} -j MARK --set-xmark 0x0/0x10000"));
+            if side == "from" {
+                rule(
+                    &mut rules,
+                    &format!(
+                        "{chain} -p udp -m comment --comment \"Drop VXLAN encapped packets originating in workloads\" -m multiport --dports 4789 -j DROP"
+                    ),
+                );
+                rule(
+                    &mut rules,
+                    &format!(
+                        "{chain} -p ipencap -m comment --comment \"Drop IPinIP encapped packets originating in workloads\" -j DROP"
+                    ),
+                );
+            }
+            for kind in ["kns.default", "ksa.default.default"] {
+                rule(&mut rules, &format!("{chain} -j cali-{profile}-{kind}"));
+                rule(
+                    &mut rules,
+                    &format!(
+                        "{chain} -m comment --comment \"Return if profile accepted\" -m mark --mark 0x10000/0x10000 -j RETURN"
+                    ),
+                );
+            }
+            rule(
+                &mut rules,
+                &format!("{chain} -m comment --comment \"Drop if no profiles matched\" -j DROP"),
+            );
+        }
+    }
+    for chain in [
+        "cali-FORWARD",
+        "cali-from-wl-dispatch",
+        "cali-to-wl-dispatch",
+        "cali-pro-ksa.default.default",
+        "cali-pri-ksa.default.default",
+        "cali-pro-kns.default",
+        "cali-pri-kns.default",
+    ] {
+        let _ = writeln!(chains, ":{chain} - [0:0]");
+    }
+    for side in ["pro", "pri"] {
+        rule(
+            &mut rules,
+            &format!(
+                "cali-{side}-kns.default -m comment --comment \"Profile kns.default\" -j MARK --set-xmark 0x10000/0x10000"
+            ),
+        );
+    }
+    let text = format!(
+        "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n{chains}{rules}COMMIT\n"
+    );
+    iptables(Backend::IptablesNft, Family::Ipv4, text.lines())
+}
+
+#[test]
+fn a_large_node_fits() {
+    let firewalld =
+        || nft(include_str!("../../../checks/filter/tests/installed/firewalld-1.3.3.nft.json")).to_vec();
+    for (name, sets) in [
+        ("kube-proxy, Docker and flannel", vec![kube_proxy(2)]),
+        ("with firewalld", [vec![kube_proxy(2)], firewalld()].concat()),
+        ("with firewalld and 200 Services without endpoints", [vec![kube_proxy(200)], firewalld()].concat()),
+        ("with 500 Services without endpoints", vec![kube_proxy(500)]),
+        ("with Calico and 60 pods", [vec![kube_proxy(2), calico(60)], firewalld()].concat()),
+        ("with Calico and 110 pods", vec![kube_proxy(2), calico(110)]),
+    ] {
+        let facts = node(sets.clone(), 500);
+        let size = packed(&facts).expect("it is packed").len();
+        let fitted = fits(&packed(&facts).expect("it is packed"));
+        let mut pared = facts.clone();
+        pare(&mut pared);
+        println!("{name}: {size} and pared {}", packed(&pared).expect("it is packed").len());
+        let seen = read(&said(&write(facts.clone())), &[]).expect("it is read");
+        for (fact, seen) in &seen {
+            assert!(matches!(seen, Outcome::Fact { .. }), "{name}: {fact}: {seen:?}");
+        }
+        let Outcome::Fact { value } = &seen["packet filter"] else { panic!("{name}") };
+        let filters = Filters::new(sets, Vec::new());
+        let expected = if fitted { filters } else { filters.pared() };
+        assert_eq!(serde_json::from_value::<Filters>(value.clone()).expect("a filter"), expected, "{name}");
+    }
+}
+
+#[test]
+fn chains_that_are_alike_are_told_once_and_do_not_fill_the_memory() {
+    let chain = |text: &str| json!({"rules": [{"number": 1, "verdict": "accept", "text": text}]});
+    let filters = |chains: Value| json!({"rulesets": [{"chains": {"filter": chains}}]});
+    let whole = filters(json!({"a": chain("x"), "b": chain("y"), "c": chain("x")}));
+    let mut told = whole.clone();
+    each_table(&mut told, &mut name_alike);
+    assert_eq!(told, filters(json!({"a": chain("x"), "b": chain("y"), "c": "a"})));
+    let mut facts: Facts = [("packet filter".to_owned(), fact(told))].into();
+    put_back(&mut facts);
+    assert_eq!(facts["packet filter"], fact(whole));
+    // A stranger's page that would become a thousand times as large.
+    let mut chains = serde_json::Map::new();
+    chains.insert("a".to_owned(), chain(&"x".repeat(1 << 20)));
+    chains.extend((0..1000).map(|number| (format!("b{number}"), json!("a"))));
+    chains.insert("c".to_owned(), json!("nobody"));
+    let mut facts: Facts = [("packet filter".to_owned(), fact(filters(Value::Object(chains))))].into();
+    put_back(&mut facts);
+    let Outcome::Fact { value } = &facts["packet filter"] else { panic!("a fact") };
+    let chains = value["rulesets"][0]["chains"]["filter"].as_object().expect("chains");
+    assert!(chains.values().filter(|chain| chain.is_object()).count() <= 4);
+    assert_eq!(chains["c"], json!("nobody"));
 }
 
 #[test]

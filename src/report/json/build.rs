@@ -158,6 +158,7 @@ fn machine(host: &checks::evidence::Host) -> Machine<'_> {
         root: identity.map(|identity| identity.root.as_str()),
         system: identity.map(|identity| identity.system.as_str()),
         kernel: identity.map(|identity| identity.kernel.as_str()),
+        selinux: host.selinux.peek().map(|mode| mode.as_deref().unwrap_or("none")),
     }
 }
 

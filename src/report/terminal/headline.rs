@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use checks::check::Severity;
 use checks::diagnosis::Verdict;
-use checks::evidence::Mode;
+use checks::evidence::{Host, Mode};
 
 use super::machines::machines;
 use super::page::{BAD, FAINT, GOOD, Page, UNSURE};
@@ -168,7 +168,24 @@ fn cluster(report: &Report) -> String {
     };
     // A machine alone shows no version of the cluster.
     if report.diagnosis.mode == Mode::Host {
-        return format!("{judged}{time}");
+        return format!("{}{judged}{time}", report.evidence.hosts.first().map(described).unwrap_or_default());
     }
     format!("Kubernetes {version}{distribution}, {context}{judged}{time}")
+}
+
+/// The machine that was looked at alone: its name, system and kernel, and what SELinux does there, which is no fault.
+fn described(host: &Host) -> String {
+    let mut parts = vec![host.name.clone()];
+    if let Some(identity) = host.identity.peek() {
+        parts.extend(Some(&identity.system).filter(|system| !system.is_empty()).cloned());
+        parts.extend(
+            Some(&identity.kernel).filter(|kernel| !kernel.is_empty()).map(|it| format!("Linux {it}")),
+        );
+    }
+    parts.push(match host.selinux.peek() {
+        Some(Some(mode)) => format!("SELinux {mode}"),
+        Some(None) => "no SELinux".to_owned(),
+        None => "SELinux not seen".to_owned(),
+    });
+    format!("{}, ", parts.join(", "))
 }

@@ -21,11 +21,15 @@
 //! | `clock`         | the clock, against an API server's                                  |
 //! | `resolver`      | name servers                                                        |
 //! | `runtime`       | the container runtime's cgroup driver                               |
-//! | `system`        | who it is, swap, SELinux, proxies                                   |
+//! | `system`        | who it is, SELinux, proxies                                         |
+//! | `swap`          | swap, now and at boot                                               |
+//! | `modules`       | modules of the kernel, now and at boot                              |
+//! | `at_boot`       | who runs a program at boot                                          |
 //! | `dial`          | what an address answers                                             |
 //! | `yaml`          | reading YAML, bounded                                               |
 //! | `run`           | running a program: fixed directories, no environment, bounded       |
 
+mod at_boot;
 mod clock;
 mod commands;
 mod control_plane;
@@ -33,6 +37,7 @@ mod dial;
 mod files;
 mod kubelet;
 mod loaders;
+mod modules;
 mod network;
 mod packet_filter;
 mod processes;
@@ -40,6 +45,7 @@ mod resolver;
 pub(crate) mod run;
 mod runtime;
 mod settings;
+mod swap;
 mod system;
 #[cfg(test)]
 mod testing;
@@ -313,7 +319,8 @@ const ON_DISK: &[(&str, OnDisk)] = &[
     ("kube-apiserver", |place| outcome(control_plane::api_server(place))),
     ("kube-controller-manager", |place| outcome(control_plane::controller_manager(place))),
     ("front-proxy certificates", |place| outcome(control_plane::front_proxy(place))),
-    ("swap", |place| outcome(system::swap(place))),
+    ("swap", |place| outcome(swap::now(place))),
+    ("swap at boot", |place| outcome(swap::at_boot(place))),
     ("SELinux", |place| outcome(system::selinux(place))),
     ("proxies", |place| outcome(system::proxies(place))),
     ("listeners", |place| outcome(network::listeners(place))),

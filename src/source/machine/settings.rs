@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use checks::evidence::{BootValue, Setting};
 
-use super::files::{Part, Root, Unread, is_conf};
-use super::{Look, Place, units};
+use super::files::{Root, Unread, is_conf};
+use super::{Look, Place, modules, units};
 
 /// The settings; those of interfaces come besides.
 const NAMES: [&str; 8] = [
@@ -22,8 +22,6 @@ const NAMES: [&str; 8] = [
     "net.netfilter.nf_conntrack_count",
     "net.netfilter.nf_conntrack_max",
 ];
-/// The modules.
-const MODULES: [&str; 3] = ["br_netfilter", "ip_vs", "nf_conntrack"];
 /// The most interfaces whose `rp_filter` is kept; each pod has one.
 const INTERFACES: usize = 32;
 /// The most files of a kind.
@@ -53,18 +51,7 @@ pub(super) fn look(place: &Place) -> Look<Vec<Setting>> {
         };
         settings.push(Setting { boot: boot.get(&name).cloned(), name, now });
     }
-    let loaded = loaded(root)?;
-    let wanted = modules_at_boot(root)?;
-    for module in MODULES {
-        // What is built into the kernel stands in /sys/module only.
-        let is_there =
-            loaded.iter().any(|name| name == module) || root.exists(&format!("/sys/module/{module}"))?;
-        settings.push(Setting {
-            name: format!("module {module}"),
-            now: is_there.then(|| "loaded".to_owned()),
-            boot: wanted.get(module).map(|file| BootValue { value: "loaded".to_owned(), file: file.clone() }),
-        });
-    }
+    settings.extend(modules::look(root)?);
     settings.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(settings)
 }
@@ -111,7 +98,7 @@ fn at_boot(root: &Root) -> Look<BTreeMap<String, BootValue>> {
 }
 
 /// The files of several directories in the order in which they are read.
-fn of_directories(root: &Root, paths: &[&str]) -> Look<Vec<(String, String)>> {
+pub(super) fn of_directories(root: &Root, paths: &[&str]) -> Look<Vec<(String, String)>> {
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for path in paths {
         for name in root.names(path).map_err(|unread| unread.unseen(path))? {
@@ -170,42 +157,6 @@ fn is_meant(name: &str, known: &str) -> bool {
     let (parts, wanted) = (name.split('.'), known.split('.'));
     name.matches('.').count() == known.matches('.').count()
         && parts.zip(wanted).all(|(part, wanted)| part == "*" || part == wanted)
-}
-
-/// The modules that are loaded.
-fn loaded(root: &Root) -> Look<Vec<String>> {
-    let Part { text, .. } = match root.text_part("/proc/modules", 1 << 20) {
-        Ok(part) => part,
-        // A kernel without modules has no such file.
-        Err(Unread::Absent) => return Ok(Vec::new()),
-        Err(unread) => return Err(unread.into()),
-    };
-    Ok(text.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
-}
-
-/// The modules that are loaded at boot, and the files that say so.
-fn modules_at_boot(root: &Root) -> Look<BTreeMap<String, String>> {
-    let paths = [
-        "/etc/modules-load.d",
-        "/run/modules-load.d",
-        "/usr/local/lib/modules-load.d",
-        "/usr/lib/modules-load.d",
-        "/lib/modules-load.d",
-    ];
-    let mut files = of_directories(root, &paths)?;
-    if let Some(text) = root.text_if_any("/etc/modules")? {
-        files.push(("/etc/modules".to_owned(), text));
-    }
-    let mut found = BTreeMap::new();
-    for (file, text) in files {
-        for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
-            let name = line.split_whitespace().next().unwrap_or_default().replace('-', "_");
-            if MODULES.contains(&name.as_str()) {
-                found.insert(name, file.clone());
-            }
-        }
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who the machine is, its swap, `SELinux`, and proxies.
+//! Who the machine is, `SELinux`, and proxies.
 
 use checks::evidence::{HostIdentity, HostProxy};
 
@@ -26,23 +26,6 @@ pub(super) fn identity(place: &Place) -> Look<HostIdentity> {
         as_root: place.is_root,
         root: root.shown.clone(),
     })
-}
-
-/// Swap in use, as bytes of size (`proc_swaps(5)`: sizes are in KiB).
-pub(super) fn swap(place: &Place) -> Look<i64> {
-    let text = match place.root.text("/proc/swaps") {
-        Ok(text) => text,
-        // A kernel without swap has no such file, but then there is a /proc.
-        Err(Unread::Absent) if place.processes.is_ok() => return Ok(0),
-        Err(unread) => return Err(unread.unseen("/proc/swaps")),
-    };
-    let mut sizes = text.lines().skip(1).map(|line| {
-        // A file's name may hold blanks, which are written as \040.
-        line.split_whitespace().nth(2).and_then(|size| size.parse::<i64>().ok())
-    });
-    sizes
-        .try_fold(0_i64, |sum, size| sum.checked_add(size?.checked_mul(1024)?))
-        .ok_or_else(|| Unseen::other("/proc/swaps has another form than in proc_swaps(5)"))
 }
 
 /// What `SELinux` does (selinux(8)): its file system says it where the kernel has it on.
@@ -110,17 +93,5 @@ mod tests {
                 proxy("/etc/environment", "NO_PROXY", "10.0.0.0/8,.svc"),
             ]
         );
-    }
-
-    #[test]
-    fn swap_is_counted_in_bytes() {
-        let tree = Tree::new("swap");
-        tree.init();
-        tree.write("/proc/swaps", "Filename Type Size Used Priority\n/dev/sda2 partition 2097148 0 -2\n");
-        assert_eq!(swap(&tree.place()), Ok(2_097_148 * 1024));
-        tree.write("/proc/swaps", "Filename Type Size Used Priority\n");
-        assert_eq!(swap(&tree.place()), Ok(0));
-        tree.write("/proc/swaps", "Filename\n/dev/sda2 partition much\n");
-        assert!(swap(&tree.place()).is_err());
     }
 }

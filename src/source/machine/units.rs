@@ -3,7 +3,7 @@
 //! systemd.unit(5): a unit's file is taken from the first directory that has it. Drop-ins of all directories are
 //! sorted by their file names, and of two with one name that in the earlier directory counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use checks::evidence::Unit;
 
@@ -68,12 +68,15 @@ pub(super) fn service(root: &Root, name: &str) -> Look<Option<Service>> {
     Ok(Some(Service { file, drop_ins, enabled, environment_files, words, environment }))
 }
 
-/// Whether something wants a unit when the machine boots: a link in a directory `*.wants` or `*.requires`.
+/// Whether something wants a unit when the machine boots: a link in a directory `*.wants` or `*.requires`. A unit that
+/// is masked is not started, whatever wants it.
 pub(super) fn is_enabled(root: &Root, unit: &str) -> Look<bool> {
+    if is_off(root, unit) {
+        return Ok(false);
+    }
     for path in PATHS {
         for name in root.names(path)? {
-            let ending = std::path::Path::new(&name).extension().and_then(|ending| ending.to_str());
-            if !matches!(ending, Some("wants" | "requires")) {
+            if !matches!(ending(&name), Some("wants" | "requires")) {
                 continue;
             }
             let link = format!("{path}/{name}/{unit}");
@@ -86,6 +89,64 @@ pub(super) fn is_enabled(root: &Root, unit: &str) -> Look<bool> {
         }
     }
     Ok(false)
+}
+
+/// The units of a kind (`service`, `swap`) that something wants when the machine boots, sorted.
+pub(super) fn enabled(root: &Root, kind: &str) -> Look<Vec<String>> {
+    let mut found = BTreeSet::new();
+    for path in PATHS {
+        for folder in root.names(path).map_err(|unread| unread.unseen(path))? {
+            if !matches!(ending(&folder), Some("wants" | "requires")) {
+                continue;
+            }
+            let folder = format!("{path}/{folder}");
+            // A link that goes in a circle, or none at all: nothing is started by it.
+            let names = match root.names(&folder) {
+                Err(denied @ Unread::Denied(_)) => return Err(denied.into()),
+                names => names.unwrap_or_default(),
+            };
+            found.extend(names.into_iter().filter(|name| {
+                is_of(name, kind) && !is_masked(root, &format!("{folder}/{name}")) && !is_off(root, name)
+            }));
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// The file of a unit and its drop-ins, with their texts; of `NAME@INSTANCE` that of the template.
+pub(super) fn texts(root: &Root, unit: &str) -> Look<Vec<(String, String)>> {
+    let template =
+        unit.split_once('@').and_then(|(name, rest)| Some(format!("{name}@.{}", rest.rsplit_once('.')?.1)));
+    let mut found = Vec::new();
+    for unit in [Some(unit), template.as_deref()].into_iter().flatten() {
+        found.extend(first(root, unit)?);
+        for path in drop_ins(root, unit)? {
+            let text = root.text_if_any(&path).unwrap_or_default().unwrap_or_default();
+            found.push((path, text));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a unit is masked for good; what stands in `/run` is gone after a boot.
+pub(super) fn is_off(root: &Root, unit: &str) -> bool {
+    let there = PATHS.iter().filter(|path| !path.starts_with("/run")).map(|path| format!("{path}/{unit}"));
+    let mut links = there.filter_map(|path| match root.link(&path) {
+        Ok(target) => Some(target == "/dev/null"),
+        Err(Unread::Absent) => None,
+        // A file that is no link.
+        Err(_) => Some(false),
+    });
+    links.next() == Some(true)
+}
+
+/// Whether it is the name of a unit of this kind.
+pub(super) fn is_of(name: &str, kind: &str) -> bool {
+    ending(name) == Some(kind)
+}
+
+fn ending(name: &str) -> Option<&str> {
+    std::path::Path::new(name).extension().and_then(|ending| ending.to_str())
 }
 
 fn first(root: &Root, unit: &str) -> Look<Option<(String, String)>> {
@@ -194,7 +255,7 @@ fn pair(word: &str) -> Option<(String, String)> {
 }
 
 /// Lines without comments, those that end with a backslash joined with the next.
-fn joined(text: &str) -> Vec<String> {
+pub(super) fn joined(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut goes_on = false;
     for line in text.lines() {

@@ -96,12 +96,7 @@ pub(super) fn machines(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             cluster.lose_address("node2", gone)?;
             log_has(cluster, gone)
         }
-        "ip-forward-off" => {
-            works_on_node1(cluster)?;
-            cluster.ip_forward_off("node1")?;
-            cluster.end_metrics_server()?;
-            log_has(cluster, "i/o timeout")
-        }
+        "ip-forward-off" => ip_forward_off(cluster),
         "kube-proxy-gone" => {
             cluster.remove_kube_proxy("node1")?;
             install_on_node1(cluster)?;
@@ -211,6 +206,14 @@ fn event_says(cluster: &Cluster, words: &str) -> Result<()> {
     cluster.wait(&format!("an event that says {words:?}"), SHOWS, || {
         Ok(cluster.get(&["events", "-n", "kube-system"])?["items"].to_string().contains(words))
     })
+}
+
+/// The machine of a metrics-server that has just started forwards nothing.
+pub(super) fn ip_forward_off(cluster: &Cluster) -> Result<()> {
+    works_on_node1(cluster)?;
+    cluster.ip_forward_off("node1")?;
+    cluster.end_metrics_server()?;
+    log_has(cluster, "i/o timeout")
 }
 
 pub(super) fn forward_drop(cluster: &Cluster, backend: IptablesBackend) -> Result<()> {
