@@ -133,6 +133,10 @@ fn needs(wish: &Wish) -> BTreeSet<Need> {
     if !wish.nodes_proxy {
         needs.remove(&Need::Configz);
     }
+    // Checks of autoscalers that are there and of such as are to come need these for the latter alone.
+    if wish.purpose != Purpose::Gate {
+        needs.retain(|need| !matches!(need, Need::Namespaces | Need::LimitRanges | Need::PodMetrics));
+    }
     // Whoever wants a dry run names the kinds that it is about; it takes the right to change them.
     needs.remove(&Need::DryRun);
     if wish.purpose == Purpose::Probe {
@@ -181,11 +185,12 @@ fn rights(wish: &Wish) -> (BTreeMap<Where, BTreeSet<Right>>, Vec<String>) {
 /// Where an observation is made.
 fn place(need: Need, wish: &Wish) -> Where {
     match need {
-        Need::AuthConfig => kube_system(),
+        Need::AuthConfig | Need::ControllerLease => kube_system(),
         Need::ApiServers => Where::Namespace("default".to_owned()),
         Need::HpaTarget
         | Need::HpaPods
         | Need::Template
+        | Need::Namespaces
         | Need::LimitRanges
         | Need::Quotas
         | Need::OtherAutoscalers
@@ -246,15 +251,16 @@ fn besides(need: Need, wish: &Wish) -> Vec<(Where, &'static str, &'static str)> 
     }
 }
 
-/// Reads `resource.group`, `resource/subresource`, `resource.group/subresource` or `configmaps/NAME`.
+/// Reads `resource.group`, `resource/subresource`, `resource.group/subresource`, `configmaps/NAME` or
+/// `leases.group/NAME`.
 fn right(verb: &str, resource: &str) -> Right {
     let (resource, below) = match resource.split_once('/') {
         Some((resource, below)) => (resource, Some(below)),
         None => (resource, None),
     };
     let (name, group) = resource.split_once('.').unwrap_or((resource, ""));
-    // A ConfigMap has no subresource: what stands there is the one that is read.
-    if name == "configmaps" {
+    // These have no subresource: what stands there is the one that is read.
+    if matches!(name, "configmaps" | "leases") {
         return (verb.to_owned(), group.to_owned(), name.to_owned(), below.map(str::to_owned));
     }
     let resource = below.map_or_else(|| name.to_owned(), |below| format!("{name}/{below}"));
@@ -381,6 +387,15 @@ mod tests {
         let changes = changes(&Wish { machines: true, ..wish(Purpose::Probe) }).join("\n");
         for resource in ["\"namespaces\"", "\"namespaces/finalize\"", "\"pods\""] {
             assert!(changes.contains(resource), "{resource}: {changes}");
+        }
+    }
+
+    #[test]
+    fn what_a_gate_alone_asks_for_is_given_to_a_gate_alone() {
+        let has = |purpose, word: &str| text(&wish(purpose)).contains(word);
+        for word in ["\"namespaces\"", "limitranges"] {
+            assert!(has(Purpose::Gate, word), "{word}");
+            assert!(!has(Purpose::Check, word) && !has(Purpose::Probe, word), "{word}");
         }
     }
 

@@ -122,6 +122,8 @@ pub struct Pod {
     pub created: Timestamp,
     /// When the container that runs now was started.
     pub started: Option<Timestamp>,
+    /// The name of the container that is metrics-server.
+    pub container: String,
     /// How often the container was restarted.
     pub restarts: i64,
     /// Why the container waits, such as `CrashLoopBackOff` or `ImagePullBackOff`.
@@ -168,6 +170,8 @@ pub struct Workload {
     pub labels: BTreeMap<String, String>,
     /// The labels that its own selector demands.
     pub match_labels: BTreeMap<String, String>,
+    /// Its own selector as a query writes it, `matchExpressions` included; empty where it has none that can be read.
+    pub selector: String,
     /// How many pods it wants.
     pub replicas: i64,
     /// Names and numbers of the container's ports.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Hpa, HpaPod, HpaTarget, Manifests, Need, Obs, PodTemplate, Why};
-use crate::plan::HpaSpec;
+use crate::plan::{HpaSpec, Index};
 
 /// What a gate is asked about, and what it saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Gate {
     pub left_out: usize,
     /// What was seen of their namespaces, by name.
     pub namespaces: BTreeMap<String, Namespace>,
+    /// Where the objects of the manifests are. No evidence: it follows from them.
+    #[serde(skip)]
+    pub index: Index,
 }
 
 impl Default for Gate {
@@ -49,6 +52,7 @@ impl Default for Gate {
             trials: Vec::new(),
             left_out: 0,
             namespaces: BTreeMap::new(),
+            index: Index::default(),
         }
     }
 }
@@ -181,6 +185,8 @@ pub struct MetricItem {
 /// What was seen of a namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Namespace {
+    /// Whether it is there.
+    pub exists: Obs<bool>,
     /// The autoscalers that are there.
     pub hpas: Obs<Vec<Hpa>>,
     /// What its `LimitRanges` add to containers: resources with a default request or limit.

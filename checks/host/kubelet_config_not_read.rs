@@ -18,11 +18,14 @@
 //! ## When it is wrong
 //!
 //! A file may be written anew without another word in it. Where `configz` was not seen, that is told as likely only.
+//! A change within 2 seconds of the kubelet's start is not told: so exactly no machine knows when a process started.
 //!
 //! ## References
 //!
 //! - <https://kubernetes.io/docs/tasks/administer-cluster/kubelet-config-file/>
 //! - kubeadm's drop-in `10-kubeadm.conf`
+
+use jiff::SignedDuration;
 
 use super::role::{self, Role, role};
 use crate::check::{
@@ -46,6 +49,10 @@ pub(crate) const CHECK: Check = Check {
     run,
     remedies,
 };
+
+/// So much the two times may differ without anybody having done anything: when a process started is known from the time of
+/// boot, which the kernel tells in whole seconds and moves with the clock (proc(5), `btime`).
+const MEASURED: SignedDuration = SignedDuration::from_secs(2);
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     results.about_hosts(Need::HostKubelet, |ctx, host, subject| {
@@ -84,7 +91,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             )));
         }
         let (Some(started), Some(changed)) = (started, file.changed) else { return Ok(Outcome::Pass) };
-        if changed <= started {
+        if changed.duration_since(started) <= MEASURED {
             return Ok(Outcome::Pass);
         }
         // Only a running configuration that was seen tells whether the change made a difference.
@@ -155,6 +162,9 @@ mod tests {
         let at = |time: &str| KubeletFile { changed: Some(time.parse().expect("a time")), ..file() };
         assert!(matches!(outcome(&CHECK, node(at("2026-11-21T10:59:00Z"))), Outcome::Pass));
         assert!(matches!(outcome(&CHECK, node(at("2026-11-21T11:01:00Z"))), Outcome::Fail(_)));
+        // A file that is written just before the start may seem to be written just after it.
+        assert!(matches!(outcome(&CHECK, node(at("2026-11-21T11:00:02Z"))), Outcome::Pass));
+        assert!(matches!(outcome(&CHECK, node(at("2026-11-21T11:00:03Z"))), Outcome::Fail(_)));
         let decoy = |fields: &[&str]| KubeletFile {
             decoy: Some(fields.iter().map(|field| (*field).to_owned()).collect()),
             ..file()

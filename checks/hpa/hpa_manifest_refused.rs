@@ -55,18 +55,20 @@ pub(crate) const CHECK: Check = Check {
     remedies,
 };
 
+/// Whether the fields of an autoscaler are known: those of the versions that are served today.
+pub(crate) fn knows(document: &Document) -> bool {
+    matches!(document.api_version.as_str(), "autoscaling/v1" | "autoscaling/v2")
+}
+
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
     for (subject, documents) in declared(evidence) {
         results.about(subject.clone(), |ctx| {
-            let known = |document: &Document| {
-                matches!(document.api_version.as_str(), "autoscaling/v1" | "autoscaling/v2")
-            };
-            if !documents.iter().any(|document| known(document)) {
+            if !documents.iter().any(|document| knows(document)) {
                 return Ok(not_applicable("its API version has other fields"));
             }
             let mut faults: Vec<(&Document, Fault)> = Vec::new();
             let mut newer: Vec<(&Document, Fault)> = Vec::new();
-            for document in documents.iter().filter(|document| known(document)) {
+            for document in documents.iter().filter(|document| knows(document)) {
                 for fault in refusal::faults(document) {
                     if fault.until.is_some() { &mut newer } else { &mut faults }.push((document, fault));
                 }

@@ -67,10 +67,15 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         if evidence.gate.offline {
             return Ok(not_applicable("manifests alone are judged"));
         }
-        let Some(scale) = ctx.need(&plan.scale)? else {
-            if evidence.gate.kind(target.group(), &target.kind).is_some()
-                && evidence.gate.definition(target.group(), &target.kind).is_none()
-            {
+        // Kubernetes' own kinds tell one as soon as they are there.
+        let is_own = evidence.gate.kind(target.group(), &target.kind).is_some()
+            && evidence.gate.definition(target.group(), &target.kind).is_none();
+        let scale = match ctx.need(&plan.scale) {
+            Err(Undecided { why: Why::Deferred(_), .. }) if is_own => &None,
+            scale => scale?,
+        };
+        let Some(scale) = scale else {
+            if is_own {
                 return Ok(not_applicable("the target is not there yet"));
             }
             let why = Why::Deferred(format!("whether {} {} tells a selector", target.kind, target.name));

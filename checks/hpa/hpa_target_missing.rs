@@ -40,7 +40,7 @@ pub(crate) const CHECK: Check = Check {
     severity: Severity::Error,
     kind: Kind::Cause,
     modes: hpa::BOTH,
-    needs: &[Need::Hpas, Need::HpaTarget],
+    needs: &[Need::Hpas, Need::HpaTarget, Need::Namespaces],
     explains: &["hpa-metrics-unreadable"],
     question: Question::Deciding { modes: hpa::GATE, unless: &[] },
     source: include_str!("hpa_target_missing.rs"),
@@ -95,7 +95,10 @@ fn gate(evidence: &Evidence, results: &mut Results<'_>) {
             );
             return Err(Undecided { need: Need::HpaTarget, why: Why::NotAsked(because) });
         }
-        if ctx.need(&plan.scale)?.is_some() {
+        let scale = ctx.need(&plan.scale);
+        // What will be in a namespace that is not there yet, only the deploy shows; a slip it does not cure.
+        let absent = scale.is_err() && near.is_some() && plan::is_absent(ctx, evidence, &plan.namespace);
+        if !absent && scale?.is_some() {
             return Ok(Outcome::Pass);
         }
         let detail = format!(
@@ -104,12 +107,12 @@ fn gate(evidence: &Evidence, results: &mut Results<'_>) {
         );
         let finding = Finding::new(subject, detail);
         let cited = ("/spec/scaleTargetRef/name", target.name.as_str(), "an object that exists");
-        let mut finding = cite_own(ctx, evidence, plan, finding, cited)?.cite(
-            &plan.scale,
-            "status",
-            "404 Not Found",
-            "200 OK",
-        );
+        let finding = cite_own(ctx, evidence, plan, finding, cited)?;
+        let (path, value, expected) = ("status", "404 Not Found", "200 OK");
+        let mut finding = match evidence.gate.namespaces.get(&plan.namespace).filter(|_| absent) {
+            Some(namespace) => finding.cite(&namespace.exists, path, value, expected),
+            None => finding.cite(&plan.scale, path, value, expected),
+        };
         if let Some(near) = near {
             finding = finding.cite_manifest(near, "/metadata/name", &near.name, &target.name);
             finding = match own(evidence, plan) {
@@ -154,7 +157,7 @@ fn corrections<'e>(
 
 /// What the reference may have meant: the same in another namespace, another kind of the same name, a slip in the
 /// name.
-fn nearest<'e>(evidence: &'e Evidence, plan: &Plan) -> Option<&'e Document> {
+fn nearest<'e>(evidence: &'e Evidence, plan: &'e Plan) -> Option<&'e Document> {
     let gate = &evidence.gate;
     let target = &plan.spec.target;
     let here = |document: &Document| gate.namespace_of(document) == plan.namespace;
@@ -163,9 +166,11 @@ fn nearest<'e>(evidence: &'e Evidence, plan: &Plan) -> Option<&'e Document> {
     let scalable =
         |document: &Document| gate.kind(document.group(), &document.kind) == Some(TargetKind::Scalable);
     let documents = || gate.manifests.documents.iter();
-    let mut elsewhere = documents().filter(|it| same_kind(it) && it.name == target.name);
-    let mut other_kinds = documents().filter(|it| here(it) && scalable(it) && it.name == target.name);
-    let mut slips = documents().filter(|it| here(it) && same_kind(it) && is_near(&it.name, &target.name));
+    let mut elsewhere = documents().filter(|it| it.name == target.name && same_kind(it));
+    let mut other_kinds = documents().filter(|it| it.name == target.name && here(it) && scalable(it));
+    let mut slips = gate
+        .objects(target.group(), &target.kind, &plan.namespace)
+        .filter(|it| is_near(&it.name, &target.name));
     elsewhere.next().or_else(|| other_kinds.next()).or_else(|| slips.next())
 }
 
@@ -206,8 +211,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::evidence::Obs;
     use crate::plan::testing::{
-        cpu, deployment, forbidden, hpa as autoscaler, offline, online, result, scale, word, words,
+        cpu, deployment, forbidden, hpa as autoscaler, offline, online, result, scale, seen, word, words,
     };
 
     fn target(name: &str, others: &[Value]) -> Vec<Value> {
@@ -252,6 +258,25 @@ mod tests {
         assert!(open.starts_with("open:") && open.contains("Deployment web of namespace shop"), "{open}");
         let Outcome::Fail(finding) = result(&CHECK, &online(&typo)) else { panic!() };
         assert_eq!(finding.facts["yaml"], "kind: Deployment and name: web");
+    }
+
+    /// What is deployed into a namespace that is not there yet nobody knows; a slip within the manifests is one all the same.
+    #[test]
+    fn a_namespace_that_is_not_there_leaves_it_to_the_deploy() {
+        let why = || Why::Deferred("the namespace shop is not there yet".to_owned());
+        let of = |objects: &[Value]| {
+            let mut evidence = online(objects);
+            evidence.gate.namespaces.get_mut("shop").expect("the namespace").exists =
+                seen(Need::Namespaces, false);
+            evidence.gate.plans[0].scale = Obs::unseen(Need::HpaTarget, [0], why());
+            result(&CHECK, &evidence)
+        };
+        assert_eq!(
+            of(&target("api", &[])),
+            Outcome::Undecided(Undecided { need: Need::HpaTarget, why: why() })
+        );
+        assert_eq!(word(&of(&target("web", &[deployment("web", json!([]))]))), "pass");
+        assert_eq!(word(&of(&target("wbe", &[deployment("web", json!([]))]))), "fail");
     }
 
     #[test]

@@ -22,6 +22,8 @@
 //!
 //! A custom resource definition that something else installs before the HPA is not foreseen.
 //!
+//! Where the API server refuses the very `apiVersion` or `kind` of the target, that is told as `hpa-manifest-refused` alone.
+//!
 //! ## References
 //!
 //! - Failure catalogue: `hpa-target-kind-unknown` (AH-H02), `hpa-target-apiversion-missing-group` (AH-H03),
@@ -31,9 +33,13 @@
 use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, fail,
 };
-use crate::evidence::{Evidence, Need, TargetKind, Why};
-use crate::hpa;
+use crate::evidence::{Document, Evidence, Need, TargetKind, Why};
+use crate::hpa::{self, hpa_manifest_refused};
 use crate::plan::{self, ObjectRef, cite_own, kinds, own};
+use crate::refusal::{self, Fault};
+
+/// The check that tells what the API server refuses.
+const REFUSED: &str = hpa_manifest_refused::CHECK.name;
 
 pub(crate) const CHECK: Check = Check {
     code: "MP910",
@@ -81,7 +87,11 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             }
             TargetKind::Unknown => format!("there is no kind {kind} in the group {group}"),
         };
-        let finding = Finding::new(subject, detail);
+        let mut finding = Finding::new(subject.clone(), detail);
+        if own(evidence, plan).is_some_and(refuses_kind) {
+            finding.candidates.push(REFUSED);
+            finding.at.push(subject);
+        }
         let unknown = matches!(found, TargetKind::Unknown);
         let (field, value) = match (unknown, kinds::group_of(kind).is_some() || malformed) {
             (true, true) => ("apiVersion", target.api_version.as_str()),
@@ -117,6 +127,16 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
     });
 }
 
+/// Whether the API server refuses the manifest for the very version or kind of its target: then it is one fault, and the
+/// refusal comes first.
+fn refuses_kind(document: &Document) -> bool {
+    let is_of_kind = |fault: &Fault| {
+        ["", "/apiVersion", "/kind"].iter().any(|it| fault.pointer == format!("/spec/scaleTargetRef{it}"))
+    };
+    hpa_manifest_refused::knows(document)
+        && refusal::faults(document).iter().any(|fault| fault.until.is_none() && is_of_kind(fault))
+}
+
 /// Kinds of others that have a scale in every version of theirs.
 fn is_common(group: &str, kind: &str) -> bool {
     kinds::is(kind, "Rollout") && group == "argoproj.io"
@@ -150,7 +170,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::diagnosis::{Policy, RootCause, diagnose};
     use crate::plan::testing::{cpu, hpa as autoscaler, offline, online, result, seen, word, words};
+    use crate::registry::CHECKS;
 
     fn target(api_version: &str, kind: &str) -> Value {
         let mut object = autoscaler("web", json!([cpu(70)]));
@@ -186,6 +208,25 @@ mod tests {
             assert_eq!(words(&result(&CHECK, &evidence)), expected, "{api_version} {kind}");
         }
         assert_eq!(word(&result(&CHECK, &offline(&[target("example.org/v1", "Farm")]))), "open");
+    }
+
+    #[test]
+    fn a_reference_that_is_refused_is_told_once() {
+        let roots = |object: &Value| -> Vec<&str> {
+            let judged = diagnose(CHECKS, &offline(std::slice::from_ref(object)), Policy::default());
+            let error = |it: &&RootCause| it.severity() == crate::check::Severity::Error;
+            judged.root_causes.iter().filter(error).map(|cause| cause.check.0.code).collect()
+        };
+        for (api_version, kind) in
+            [("v1", "Deployment"), ("", "Deployment"), ("apps/v1/x", "Deployment"), ("apps/v1", "")]
+        {
+            assert_eq!(roots(&target(api_version, kind)), ["MP906"], "{api_version} {kind}");
+        }
+        // What is taken and never found is another fault than what is refused.
+        let mut other = target("extensions/v1beta1", "Deployment");
+        assert_eq!(roots(&other), ["MP910"]);
+        other["spec"]["maxReplicas"] = json!(0);
+        assert_eq!(roots(&other), ["MP906", "MP910"]);
     }
 
     #[test]

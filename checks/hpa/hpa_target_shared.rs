@@ -35,7 +35,8 @@ use crate::check::{
 };
 use crate::evidence::{Evidence, Need};
 use crate::hpa;
-use crate::plan::{cite_own, rivals};
+use crate::plan::cite_own;
+use crate::plan::rivals::{self, Rivals};
 
 pub(crate) const CHECK: Check = Check {
     code: "MP911",
@@ -54,10 +55,10 @@ pub(crate) const CHECK: Check = Check {
 };
 
 fn run(evidence: &Evidence, results: &mut Results<'_>) {
-    let selectors = rivals::Selectors::of(evidence);
+    let rivals = Rivals::of(evidence);
     hpa::each_plan(evidence, results, |ctx, plan, subject| {
         let new = |detail: String| Finding::new(subject.clone(), detail);
-        let target = rivals::of_target(ctx, evidence, plan, &new);
+        let target = rivals::of_target(ctx, evidence, plan, &rivals, &new);
         if let Ok(Some(finding)) = target {
             let name = plan.spec.target.name.as_str();
             let cited = ("/spec/scaleTargetRef/name", name, "a target of its own");
@@ -67,7 +68,7 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             target?;
             return Ok(not_applicable("it has no target that can be scaled"));
         }
-        let pods = rivals::of_pods(ctx, evidence, plan, &selectors, &new);
+        let pods = rivals::of_pods(ctx, evidence, plan, &rivals, &new);
         if let Ok(Some(finding)) = pods {
             return Ok(fail(finding));
         }

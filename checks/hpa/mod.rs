@@ -5,6 +5,7 @@ mod gate;
 pub(crate) mod hpa_api_version_removed;
 pub(crate) mod hpa_container_missing;
 pub(crate) mod hpa_controller_not_permitted;
+pub(crate) mod hpa_controller_not_running;
 pub(crate) mod hpa_declared_twice;
 pub(crate) mod hpa_described_object_missing;
 pub(crate) mod hpa_feature_not_in_version;
@@ -34,6 +35,7 @@ pub(crate) mod hpa_target_type_ignored;
 mod injectors;
 pub(crate) mod manifest_refused_by_server;
 pub(crate) mod manifest_unreadable;
+pub(crate) mod namespace_missing;
 pub(crate) mod scaledobject_cannot_scale;
 mod update;
 

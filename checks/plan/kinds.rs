@@ -41,7 +41,7 @@ pub(crate) const SCALABLE: &[(&str, &str)] =
 /// Whether a reference to a kind means the kind of this name: the controller's mapper also knows each kind in small
 /// letters, and no other spelling.
 pub(crate) fn is(reference: &str, kind: &str) -> bool {
-    reference == kind || reference == kind.to_lowercase()
+    reference == kind || reference.chars().eq(kind.chars().flat_map(char::to_lowercase))
 }
 
 /// What a kind is by what Kubernetes itself serves; nothing for groups that are not its own.

@@ -8,7 +8,7 @@ use serde_json::Value;
 pub type Labels = BTreeMap<String, String>;
 
 /// A label selector.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector(Vec<Requirement>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,14 @@ impl Selector {
                 Test::Exists => value.is_some(),
                 Test::DoesNotExist => value.is_none(),
             }
+        })
+    }
+
+    /// The labels that it asks for by their values, of which each has one.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.0.iter().filter_map(|Requirement { key, test }| match test {
+            Test::In(values) => Some((key.as_str(), values.as_slice())),
+            _ => None,
         })
     }
 

@@ -3,6 +3,7 @@
 mod behavior;
 mod change;
 pub(crate) mod demand;
+mod index;
 pub(crate) mod keda;
 pub(crate) mod kinds;
 mod labels;
@@ -23,6 +24,7 @@ pub(crate) mod vpa;
 
 pub use behavior::{Behavior, Way};
 pub use change::change;
+pub use index::Index;
 pub use labels::{Labels, Selector};
 pub use limits::default_requests;
 pub(crate) use limits::supplies;
@@ -68,6 +70,12 @@ pub(crate) fn minor(ctx: &Context<'_>, evidence: &Evidence) -> Result<u32, Undec
         }),
         None => ctx.need(&evidence.cluster.version).map(|version| version.minor),
     }
+}
+
+/// Whether it was seen that a namespace is not there.
+pub(crate) fn is_absent(ctx: &Context<'_>, evidence: &Evidence, namespace: &str) -> bool {
+    let seen = evidence.gate.namespaces.get(namespace).filter(|_| !evidence.gate.offline);
+    seen.is_some_and(|seen| ctx.need(&seen.exists) == Ok(&false))
 }
 
 /// Cites a field of the autoscaler itself: in its manifest, or in the cluster where it is only there.

@@ -6,7 +6,9 @@ const LONGEST: usize = 253;
 /// Whether one name is a slip of the hand away from another: at most one edit in four characters, and at most three.
 pub(crate) fn is_near(one: &str, other: &str) -> bool {
     let length = one.len().max(other.len());
-    length <= LONGEST && distance(one, other) <= (length / 4).clamp(1, 3)
+    // Each letter more takes an edit.
+    let more = one.chars().count().abs_diff(other.chars().count());
+    length <= LONGEST && more <= 3 && distance(one, other) <= (length / 4).clamp(1, 3)
 }
 
 /// The number of insertions, deletions, replacements and swaps of neighbours that make one text the other.

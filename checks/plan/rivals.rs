@@ -1,6 +1,7 @@
 //! Other autoscalers that the controller would find for the same pods.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ObjectRef, Selector, Workload, cite_own, kinds, path, selection};
 use crate::Context;
@@ -15,16 +16,68 @@ fn same(one: &ObjectRef, other: &ObjectRef) -> bool {
         && (kinds::is(&one.kind, &other.kind) || kinds::is(&other.kind, &one.kind))
 }
 
-/// The autoscalers of the namespace in the cluster that stay there beside those of the manifests.
-fn staying<'e>(ctx: &Context<'_>, evidence: &'e Evidence, plan: &Plan) -> Result<Vec<&'e Hpa>, Undecided> {
-    let seen = evidence.gate.namespaces.get(&plan.namespace).filter(|_| !evidence.gate.offline);
-    let Some(seen) = seen else { return Ok(Vec::new()) };
-    let gate = &evidence.gate;
-    let planned = gate.plans.iter().filter(|it| it.namespace == plan.namespace).map(|it| it.name.clone());
-    let known: BTreeSet<String> =
-        planned.chain(gate.scaled_objects(&plan.namespace).map(|it| it.hpa)).collect();
-    let stays = |hpa: &&Hpa| hpa.namespace == plan.namespace && !known.contains(&hpa.name);
-    Ok(ctx.need(&seen.hpas)?.iter().filter(stays).collect())
+/// The autoscalers of a gate by namespace, and what the manifests show of them. To look for it once is enough for all pairs.
+pub(crate) struct Rivals<'e> {
+    /// Those of the gate.
+    plans: BTreeMap<&'e str, Vec<Rival<'e>>>,
+    /// What is in the manifests: the names of autoscalers by namespace, those that KEDA makes included.
+    known: BTreeMap<&'e str, BTreeSet<String>>,
+}
+
+/// An autoscaler that others are held against.
+struct Rival<'e> {
+    plan: &'e Plan,
+    /// The selector that the manifests show.
+    selector: Option<Selector>,
+}
+
+impl<'e> Rivals<'e> {
+    /// Finds them.
+    pub(crate) fn of(evidence: &'e Evidence) -> Self {
+        let gate = &evidence.gate;
+        let mut rivals = Self { plans: BTreeMap::new(), known: BTreeMap::new() };
+        for plan in hpa::applied(evidence) {
+            let selector = gate.workload_of(plan).and_then(|workload| workload.selector());
+            rivals.plans.entry(&plan.namespace).or_default().push(Rival { plan, selector });
+        }
+        for plan in &gate.plans {
+            let scaled = || gate.scaled_objects(&plan.namespace).map(|it| it.hpa).collect();
+            rivals.known.entry(&plan.namespace).or_insert_with(scaled).insert(plan.name.clone());
+        }
+        rivals
+    }
+
+    /// The other autoscalers of a plan's namespace.
+    fn beside(&self, plan: &Plan) -> impl Iterator<Item = &Rival<'e>> {
+        let own = self.plans.get(plan.namespace.as_str()).map(Vec::as_slice).unwrap_or_default();
+        own.iter().filter(|it| it.plan.name != plan.name)
+    }
+
+    /// The autoscalers of the namespace in the cluster that stay there beside those of the manifests.
+    fn staying<'s>(
+        &self,
+        ctx: &Context<'_>,
+        evidence: &'s Evidence,
+        plan: &Plan,
+    ) -> Result<Vec<&'s Hpa>, Undecided> {
+        let seen = evidence.gate.namespaces.get(&plan.namespace).filter(|_| !evidence.gate.offline);
+        let Some(seen) = seen else { return Ok(Vec::new()) };
+        let known = self.known.get(plan.namespace.as_str());
+        let stays = |hpa: &&Hpa| {
+            hpa.namespace == plan.namespace && !known.is_some_and(|known| known.contains(&hpa.name))
+        };
+        Ok(ctx.need(&seen.hpas)?.iter().filter(stays).collect())
+    }
+}
+
+impl Rival<'_> {
+    /// The selector of its target.
+    fn find(&self, ctx: &Context<'_>, evidence: &Evidence) -> Result<Option<Cow<'_, Selector>>, Undecided> {
+        match &self.selector {
+            Some(selector) => Ok(Some(Cow::Borrowed(selector))),
+            None => Ok(selection::of_cluster(ctx, evidence, self.plan)?.map(Cow::Owned)),
+        }
+    }
 }
 
 /// Another autoscaler with the same target, as a finding without the proof of the plan's own side.
@@ -36,12 +89,12 @@ pub(crate) fn of_target(
     ctx: &Context<'_>,
     evidence: &Evidence,
     plan: &Plan,
+    rivals: &Rivals<'_>,
     new: &dyn Fn(String) -> Finding,
 ) -> Result<Option<Finding>, Undecided> {
     let target = &plan.spec.target;
     let words = |rival: String| format!("{rival} has the same target, {} {}", target.kind, target.name);
-    let mut plans =
-        hpa::applied(evidence).filter(|it| it.namespace == plan.namespace && it.name != plan.name);
+    let mut plans = rivals.beside(plan).map(|it| it.plan);
     if let Some(rival) = plans.find(|it| same(&it.spec.target, target)) {
         let finding = new(words(format!("HorizontalPodAutoscaler {}", rival.name)));
         let cited = ("/spec/scaleTargetRef/name", target.name.as_str(), "another target");
@@ -63,39 +116,12 @@ pub(crate) fn of_target(
         kind: hpa.target.1.clone(),
         name: hpa.target.2.clone(),
     };
-    let staying = staying(ctx, evidence, plan)?;
+    let staying = rivals.staying(ctx, evidence, plan)?;
     let Some(rival) = staying.into_iter().find(|hpa| same(&reference(hpa), target)) else { return Ok(None) };
     let finding = new(words(format!("HorizontalPodAutoscaler {} of the cluster", rival.name)));
     let Some(namespace) = evidence.gate.namespaces.get(&plan.namespace) else { return Ok(None) };
     let at = format!("items[{}].{}", rival.name, path("/spec/scaleTargetRef/name"));
     Ok(Some(finding.cite(&namespace.hpas, at, &target.name, "another target")))
-}
-
-/// The selectors that the manifests show, by the place of the autoscaler among [`crate::evidence::Gate::plans`]. To look
-/// for them once is enough for all pairs of autoscalers.
-pub(crate) struct Selectors(Vec<Option<Selector>>);
-
-impl Selectors {
-    /// Reads them.
-    pub(crate) fn of(evidence: &Evidence) -> Self {
-        let gate = &evidence.gate;
-        let selector = |plan| gate.workload_of(plan).and_then(|workload| workload.selector());
-        Self(gate.plans.iter().map(selector).collect())
-    }
-
-    /// The selector of a target.
-    fn find(
-        &self,
-        ctx: &Context<'_>,
-        evidence: &Evidence,
-        plan: &Plan,
-    ) -> Result<Option<Selector>, Undecided> {
-        let index = evidence.gate.plans.iter().position(|it| std::ptr::eq(it, plan));
-        match index.and_then(|index| self.0.get(index)?.clone()) {
-            Some(selector) => Ok(Some(selector)),
-            None => selection::of_cluster(ctx, evidence, plan),
-        }
-    }
 }
 
 /// Another autoscaler whose target's selector picks pods that this one's selector picks too.
@@ -107,25 +133,24 @@ pub(crate) fn of_pods(
     ctx: &Context<'_>,
     evidence: &Evidence,
     plan: &Plan,
-    selectors: &Selectors,
+    rivals: &Rivals<'_>,
     new: &dyn Fn(String) -> Finding,
 ) -> Result<Option<Finding>, Undecided> {
-    let others: Vec<&Plan> = hpa::applied(evidence)
-        .filter(|it| it.namespace == plan.namespace && it.name != plan.name)
-        .filter(|it| !same(&it.spec.target, &plan.spec.target))
-        .collect();
-    let staying = staying(ctx, evidence, plan)?;
+    let others: Vec<&Rival<'_>> =
+        rivals.beside(plan).filter(|it| !same(&it.plan.spec.target, &plan.spec.target)).collect();
+    let staying = rivals.staying(ctx, evidence, plan)?;
     if others.is_empty() && staying.is_empty() {
         return Ok(None);
     }
-    let Some(own) = selectors.find(ctx, evidence, plan)? else { return Ok(None) };
+    let Some(own) = selection::selector(ctx, evidence, plan)? else { return Ok(None) };
     let mine: Vec<Workload<'_>> = evidence.gate.matching(&plan.namespace, &own).collect();
-    for rival in others {
+    for other in others {
+        let rival = other.plan;
         // The controller does not count one whose target has no scale (seen on 1.36).
         if !counts(ctx, evidence, rival)? {
             continue;
         }
-        let Some(selector) = selectors.find(ctx, evidence, rival)? else { continue };
+        let Some(selector) = other.find(ctx, evidence)? else { continue };
         let Some(both) = both(ctx, evidence, plan, &mine, &selector)? else { continue };
         let (target, theirs) = (&plan.spec.target, &rival.spec.target);
         let finding = new(format!(

@@ -86,7 +86,7 @@ pub(crate) fn other_pods<'e>(
         let replaced = || {
             documents
                 .iter()
-                .any(|it| evidence.gate.namespace_of(it) == plan.namespace && owns(&it.kind, &it.name, pod))
+                .any(|it| owns(&it.kind, &it.name, pod) && evidence.gate.namespace_of(it) == plan.namespace)
         };
         let own = super::kinds::SCALABLE
             .iter()
@@ -101,7 +101,8 @@ fn owns(kind: &str, name: &str, pod: &HpaPod) -> bool {
     let Some((owner, owner_name)) = &pod.owner else { return kind == "Pod" && pod.name == name };
     let hashed = |label: &str| {
         let hash = pod.labels.get(label);
-        owner == "ReplicaSet" && hash.is_some_and(|hash| *owner_name == format!("{name}-{hash}"))
+        let rest = owner_name.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+        owner == "ReplicaSet" && rest.is_some() && rest == hash.map(String::as_str)
     };
     match kind {
         "Deployment" => hashed(HASH),

@@ -55,7 +55,9 @@ impl Gate {
         kind: &'e str,
         namespace: &'e str,
     ) -> impl Iterator<Item = &'e Document> {
-        self.manifests.documents.iter().filter(move |document| {
+        let found = self.found().of_kind(namespace, group, kind).iter();
+        let documents = found.filter_map(|index| self.manifests.documents.get(*index));
+        documents.filter(move |document| {
             kinds::is(kind, &document.kind)
                 && document.group() == group
                 && self.namespace_of(document) == namespace
@@ -65,7 +67,14 @@ impl Gate {
     /// The object that an autoscaler targets, by group, kind and name: the controller takes any version.
     pub(crate) fn target_of<'e>(&'e self, plan: &'e Plan) -> Option<&'e Document> {
         let target = &plan.spec.target;
-        self.objects(target.group(), &target.kind, &plan.namespace).filter(|it| it.name == target.name).last()
+        let found = self.found().of_name(&plan.namespace, target.group(), &target.kind, &target.name);
+        let is_it = |document: &&Document| {
+            kinds::is(&target.kind, &document.kind)
+                && document.group() == target.group()
+                && self.namespace_of(document) == plan.namespace
+                && document.name == target.name
+        };
+        found.iter().rev().filter_map(|index| self.manifests.documents.get(*index)).find(is_it)
     }
 
     /// The workload that an autoscaler targets; nothing where it is not in the manifests or shows no template.
@@ -105,17 +114,22 @@ impl Gate {
         namespace: &'e str,
         selector: &'e Selector,
     ) -> impl Iterator<Item = Workload<'e>> {
-        let matched = move |document: &&Document| {
-            if self.namespace_of(document) != namespace {
-                return false;
-            }
-            let labels = document.at(template_pointer(document))["metadata"]["labels"].as_object();
-            let labels = labels.into_iter().flatten();
-            let labels =
-                labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect();
-            selector.matches(&labels)
+        let found = self.found();
+        // Of the labels that are asked for the rarest leaves the fewest.
+        let with = |(label, values): (&str, &[String])| {
+            let lists = values.iter().map(|value| found.makers_with(namespace, label, value));
+            lists.collect::<Vec<&[usize]>>()
         };
-        self.manifests.documents.iter().filter(matched).filter_map(|it| self.workload(it))
+        let rarest =
+            selector.asked().map(with).min_by_key(|lists| lists.iter().map(|it| it.len()).sum::<usize>());
+        let mut places = rarest.unwrap_or_else(|| vec![found.makers_of(namespace)]).concat();
+        places.sort_unstable();
+        places.dedup();
+        places.into_iter().filter_map(move |place| {
+            let (index, _) = found.makers.get(place).filter(|(_, labels)| selector.matches(labels))?;
+            let document = self.manifests.documents.get(*index)?;
+            if self.namespace_of(document) == namespace { self.workload(document) } else { None }
+        })
     }
 
     /// What the manifests say of a kind: built in, or from a custom resource definition among them.
@@ -125,9 +139,8 @@ impl Gate {
 
     /// The custom resource definition of a kind among the manifests.
     pub(crate) fn definition<'e>(&'e self, group: &str, kind: &str) -> Option<Definition<'e>> {
-        let mut definitions = self.manifests.documents.iter().filter(|document| {
-            document.kind == "CustomResourceDefinition" && document.group() == "apiextensions.k8s.io"
-        });
+        let places = &self.found().definitions;
+        let mut definitions = places.iter().filter_map(|index| self.manifests.documents.get(*index));
         let document = definitions
             .find(|it| *it.at("/spec/group") == *group && is_kind(it.at("/spec/names/kind"), kind))?;
         Some(Definition { document })
@@ -166,7 +179,8 @@ fn is_kind(name: &Value, reference: &str) -> bool {
     name.as_str().is_some_and(|name| kinds::is(reference, name))
 }
 
-fn template_pointer(document: &Document) -> &'static str {
+/// Where the template of what makes pods stands.
+pub(super) fn template_pointer(document: &Document) -> &'static str {
     match document.kind.as_str() {
         "CronJob" => "/spec/jobTemplate/spec/template",
         "Pod" if document.group().is_empty() => "",

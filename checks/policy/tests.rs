@@ -24,6 +24,7 @@ fn pod() -> Pod {
         restarts: 0,
         waiting: None,
         waiting_message: None,
+        container: "metrics-server".to_owned(),
         last_end: None,
         service_account: "metrics-server".to_owned(),
         labels: labels(&[("k8s-app", "metrics-server")]),

@@ -57,7 +57,10 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             Finding::new(subject, detail)
                 .cite(
                     &evidence.backend.pods,
-                    format!("items[{}].status.containerStatuses[0].lastState.terminated", pod.name),
+                    format!(
+                        "items[{}].status.containerStatuses[{}].lastState.terminated",
+                        pod.name, pod.container
+                    ),
                     format!("{} (exit code {})", end.reason, end.exit_code),
                     "a container that runs",
                 )

@@ -31,7 +31,7 @@ use crate::check::{
     Audience, Check, Finding, Hop, Kind, Outcome, Question, Remedy, Results, Severity, Step, Subject, fail,
     not_applicable,
 };
-use crate::evidence::{Evidence, Mode, Need, Workload};
+use crate::evidence::{Evidence, Mode, Need, Pod, Workload};
 use crate::support;
 
 pub(crate) const CHECK: Check = Check {
@@ -86,8 +86,10 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
         let message = pod.waiting_message.as_deref().unwrap_or_default();
         let trouble = Trouble::of(reason, message);
         let detail = format!("{} {}: {}", pod.image, trouble.words(), said(reason, message));
-        let state =
-            |field: &str| format!("items[{}].status.containerStatuses[0].state.waiting.{field}", pod.name);
+        let state = |field: &str| {
+            let Pod { name, container, .. } = pod;
+            format!("items[{name}].status.containerStatuses[{container}].state.waiting.{field}")
+        };
         let mut finding = Finding::new(subject, detail)
             .cite(pods, state("reason"), reason, "a container that runs")
             .fact("reason", reason)

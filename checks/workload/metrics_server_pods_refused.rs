@@ -165,13 +165,11 @@ fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
 fn anew(workload: &Workload) -> Step {
     let namespace = support::word(&workload.namespace);
     let target = format!("{}/{}", workload.kind.to_ascii_lowercase(), support::word(&workload.name));
-    let labels: Vec<String> =
-        workload.match_labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    // Without labels to select by, the command would take those of others as well.
-    let command = if labels.is_empty() {
+    // Without a selector the command would take those of others as well.
+    let command = if workload.selector.is_empty() {
         format!("kubectl -n {namespace} rollout restart {target}")
     } else {
-        format!("kubectl -n {namespace} delete replicasets -l {}", support::word(&labels.join(",")))
+        format!("kubectl -n {namespace} delete replicasets -l {}", support::word(&workload.selector))
     };
     Step::run("workstation", command)
         .verify(format!("kubectl -n {namespace} rollout status {target} --timeout=3m"))
@@ -237,6 +235,26 @@ mod tests {
         let odd = failure.replace("used: pods=2", "used: pods=many");
         assert_eq!(Quota::read(&odd).expect("a quota").hard(1), None);
         assert!(Quota::read("failed quota: small: must specify limits.cpu for: metrics-server").is_none());
+    }
+
+    #[test]
+    fn only_its_own_replica_sets_are_deleted() {
+        let mut workload: Workload = serde_json::from_value(serde_json::json!({
+            "kind": "Deployment", "namespace": "kube-system", "name": "metrics-server", "labels": {},
+            "match_labels": {"app": "metrics"}, "selector": "app=metrics,tier in (a,b)", "replicas": 1, "ports": [],
+            "container": 0, "args": [], "found_by": "owner", "container_name": "metrics-server",
+            "node_selector": {}, "replica_failure": "quota",
+        }))
+        .expect("a workload");
+        assert_eq!(
+            anew(&workload).command,
+            "kubectl -n kube-system delete replicasets -l 'app=metrics,tier in (a,b)'"
+        );
+        workload.selector.clear();
+        assert_eq!(
+            anew(&workload).command,
+            "kubectl -n kube-system rollout restart deployment/metrics-server"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Variables of the environment that stand in for flags which a recording does not take.
+//! Variables of the environment that stand in for flags.
 //!
 //! They are not declared to the parser of arguments: it could not tell a variable of the job from a flag that was given
-//! beside `--replay` or `--no-config`, which it contradicts.
+//! beside `--replay` or `--no-config`, which it contradicts, and it blames the flag for what a variable holds.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,14 @@ use clap::ValueEnum as _;
 
 use super::check::Kubelets;
 use super::failure::{Failure, Kind};
+use super::settings::FailOn;
 use crate::collect::KubeletLook;
 use crate::config::{self, Config};
 
 /// The variables, by the flag that each stands in for.
+const FAIL_ON: &str = "METRICS_PREFLIGHT_FAIL_ON";
+const STRICT: &str = "METRICS_PREFLIGHT_STRICT";
+const ALLOW_UNDECIDED: &str = "METRICS_PREFLIGHT_ALLOW_UNDECIDED";
 const CONFIG: &str = "METRICS_PREFLIGHT_CONFIG";
 const KUBELETS: &str = "METRICS_PREFLIGHT_KUBELETS";
 const NAMESPACE: &str = "METRICS_PREFLIGHT_NAMESPACE";
@@ -32,6 +36,32 @@ pub(super) struct Defaults {
 /// The configuration file that the environment names.
 pub(super) fn config() -> Option<PathBuf> {
     std::env::var_os(CONFIG).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// What a flag says; where it is not given, what the environment does.
+pub(super) fn or<T>(
+    flag: Option<T>,
+    variable: impl FnOnce() -> Result<Option<T>, Failure>,
+) -> Result<Option<T>, Failure> {
+    match flag {
+        Some(value) => Ok(Some(value)),
+        None => variable(),
+    }
+}
+
+/// The least severity that fails.
+pub(super) fn fail_on() -> Result<Option<FailOn>, Failure> {
+    value(FAIL_ON, "error or warning", |text| FailOn::from_str(text, false).ok())
+}
+
+/// Whether every open question counts.
+pub(super) fn strict() -> Result<Option<bool>, Failure> {
+    value(STRICT, "true or false", |text| text.parse().ok())
+}
+
+/// Whether an undecided verdict is good enough.
+pub(super) fn allow_undecided() -> Result<Option<bool>, Failure> {
+    value(ALLOW_UNDECIDED, "true or false", |text| text.parse().ok())
 }
 
 impl Defaults {

@@ -56,6 +56,7 @@ pub(super) async fn look(
     ui: Ui,
 ) -> Result<Seen, Failure> {
     let (source, evidence, interrupted) = gather(source, options, stop, ui).await?;
+    super::gate::too_many(&evidence.gate)?;
     let mut diagnosis = diagnose_with(super::catalogue(), judge.rules, &evidence, judge.policy);
     let known = judge.baseline.map(|baseline| baseline.findings.clone());
     diagnosis.excuse(judge.waivers, known, evidence.taken_at, judge.policy);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use checks::diagnosis::{Policy, Waiver};
+use checks::diagnosis::{MetricVerdict, Policy, Waiver};
+use checks::plan::metric_subject;
 use checks::rules::Rules;
 use tokio::time::Instant;
 
@@ -20,6 +21,9 @@ use crate::ui::Ui;
 
 /// How long `--wait` rests between two looks.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// So many metrics are named that were waited for in vain.
+const NAMED: usize = 5;
 
 /// What is wanted of a look.
 pub(super) struct Wanted {
@@ -53,9 +57,8 @@ impl Wanted {
 
     /// Whether looking again could come to something better. What only the deploy can show has not been seen yet.
     fn is_worth_another(&self, seen: &Seen) -> bool {
-        let deferred = |verdict: &checks::diagnosis::AutoscalerVerdict| {
-            verdict.verdict == checks::diagnosis::MetricVerdict::Deferred
-        };
+        let deferred =
+            |verdict: &checks::diagnosis::AutoscalerVerdict| verdict.verdict == MetricVerdict::Deferred;
         let exit = Exit::of(&seen.diagnosis, self.allow_undecided);
         !seen.interrupted && (exit != Exit::Clean || seen.diagnosis.autoscalers.iter().any(deferred))
     }
@@ -87,6 +90,9 @@ pub(super) async fn live(wanted: &Wanted, global: &Global, ui: Ui) -> Result<See
         let left =
             deadline.map_or(Duration::ZERO, |deadline| deadline.saturating_duration_since(Instant::now()));
         if !again || left.is_zero() {
+            if let (true, Some(wait), Ok(seen)) = (again, wanted.wait, &seen) {
+                ui.note(&waited_for(wait, seen));
+            }
             return seen;
         }
         let mut line = ui.progress();
@@ -97,6 +103,30 @@ pub(super) async fn live(wanted: &Wanted, global: &Global, ui: Ui) -> Result<See
         }
         last = seen.ok();
     }
+}
+
+/// What was waited for, and has not come.
+fn waited_for(wait: Duration, seen: &Seen) -> String {
+    let over = format!("the {} s to wait are over, and", wait.as_secs());
+    let plans = &seen.evidence.gate.plans;
+    let judged = seen.diagnosis.autoscalers.iter().filter_map(|it| Some((plans.get(it.plan)?, it)));
+    let metrics = judged.flat_map(|(plan, it)| {
+        let metrics = it.metrics.iter().enumerate();
+        let open = metrics.filter(|(_, metric)| metric.verdict != MetricVerdict::Pass);
+        open.map(move |(index, metric)| {
+            format!("{} ({})", metric_subject(plan, index), metric.verdict.name())
+        })
+    });
+    let metrics: Vec<String> = metrics.collect();
+    if metrics.is_empty() {
+        return format!("{over} the verdict is {}", seen.diagnosis.verdict.name());
+    }
+    let more = match metrics.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let named = metrics[..metrics.len().min(NAMED)].join(", ");
+    format!("{over} these are not seen to be read: {named}{more}")
 }
 
 /// Looks, and looks again when what an error rests on has changed meanwhile.

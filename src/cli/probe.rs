@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use checks::evidence::Mode;
+use checks::evidence::{Evidence, Mode};
 use clap::Args;
 use jiff::Timestamp;
 
@@ -31,6 +31,9 @@ use crate::probe::plan::{self, Plan, Wish};
 use crate::report::yaml;
 use crate::source::Source;
 use crate::ui::Ui;
+
+/// So many nodes are named to whoever named one that is not there.
+const NAMED: usize = 20;
 
 /// The image where none is named.
 const IMAGE: &str = concat!("metrics-preflight:", env!("CARGO_PKG_VERSION"));
@@ -171,13 +174,30 @@ async fn planned(
     if interrupted {
         return Err(Failure::new(Kind::Interrupted, "interrupted before anything was created"));
     }
-    let plan = plan::make(&source, &evidence, &args.wish(), now(&source)).await;
+    let wish = args.wish();
+    are_there(&wish.nodes, &evidence)?;
+    let plan = plan::make(&source, &evidence, &wish, now(&source)).await;
     let plan = plan.map_err(|why| {
         Failure::new(Kind::Probe, "no probe can be made")
             .context(why)
             .hint("`metrics-preflight check` diagnoses the cluster without one.")
     })?;
     Ok((source, plan))
+}
+
+/// Whether the nodes that were named are there: a name that is none is no finding, but a slip of whoever wrote it.
+fn are_there(wanted: &WantedNodes, evidence: &Evidence) -> Result<(), Failure> {
+    let (WantedNodes::Named(names), Some(nodes)) = (wanted, evidence.nodes.peek()) else { return Ok(()) };
+    let Some(missing) = names.iter().find(|name| nodes.iter().all(|node| node.name != **name)) else {
+        return Ok(());
+    };
+    let mut known: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    known.sort_unstable();
+    let more = known.len().saturating_sub(NAMED);
+    known.truncate(NAMED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more (`kubectl get nodes`)") };
+    Err(Failure::new(Kind::Usage, format!("--nodes names {missing}, and there is no such node"))
+        .hint(format!("The cluster has {}{more}.", known.join(", "))))
 }
 
 /// The present on the API server's clock.

@@ -15,27 +15,23 @@ use crate::ui::Ui;
 /// The configuration file, and what goes before it.
 #[derive(Debug, Args)]
 pub(super) struct SettingArgs {
-    /// The least severity that fails; error if nothing says otherwise
-    #[arg(long, value_name = "SEVERITY", env = "METRICS_PREFLIGHT_FAIL_ON", hide_env_values = true)]
+    /// The least severity that fails; error if nothing says otherwise. `METRICS_PREFLIGHT_FAIL_ON` stands in for it
+    #[arg(long, value_name = "SEVERITY")]
     fail_on: Option<FailOn>,
-    /// Let every open question leave the verdict undecided
+    /// Let every open question leave the verdict undecided; `METRICS_PREFLIGHT_STRICT` stands in for it
     #[arg(
         long,
         value_name = "true|false",
-        env = "METRICS_PREFLIGHT_STRICT",
-        hide_env_values = true,
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
         hide_possible_values = true
     )]
     strict: Option<bool>,
-    /// Exit with 0 instead of 3 when the verdict is undecided
+    /// Exit with 0 instead of 3 when the verdict is undecided; `METRICS_PREFLIGHT_ALLOW_UNDECIDED` stands in for it
     #[arg(
         long,
         value_name = "true|false",
-        env = "METRICS_PREFLIGHT_ALLOW_UNDECIDED",
-        hide_env_values = true,
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "true",
@@ -55,11 +51,20 @@ pub(super) struct SettingArgs {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum FailOn {
+pub(super) enum FailOn {
     /// What is broken now, or open to anyone on the network
     Error,
     /// Also what works but is unsafe or going to break
     Warning,
+}
+
+impl From<FailOn> for Severity {
+    fn from(fail_on: FailOn) -> Self {
+        match fail_on {
+            FailOn::Error => Self::Error,
+            FailOn::Warning => Self::Warning,
+        }
+    }
 }
 
 /// What a run goes by.
@@ -95,15 +100,14 @@ impl SettingArgs {
             let what = if set.is_empty() { "nothing".to_owned() } else { set.join(", ") };
             ui.note(&format!("{} sets: {what}.", config.name));
         }
-        let fail_on = self.fail_on.map(|it| match it {
-            FailOn::Error => Severity::Error,
-            FailOn::Warning => Severity::Warning,
-        });
+        let fail_on = environment::or(self.fail_on, environment::fail_on)?.map(Severity::from);
+        let strict = environment::or(self.strict, environment::strict)?;
+        let allow_undecided = environment::or(self.allow_undecided, environment::allow_undecided)?;
         let policy = Policy {
             fail_on: fail_on.or(config.fail_on).unwrap_or(Severity::Error),
-            strict: self.strict.or(config.strict).unwrap_or(false),
+            strict: strict.or(config.strict).unwrap_or(false),
         };
-        let allow_undecided = self.allow_undecided.or(config.allow_undecided).unwrap_or(false);
+        let allow_undecided = allow_undecided.or(config.allow_undecided).unwrap_or(false);
         let baseline = self.baseline.as_deref().map(|path| baseline::read(path, mode)).transpose()?;
         let defaults = Defaults::read(&config)?;
         Ok(Settings { policy, allow_undecided, config, defaults, baseline })

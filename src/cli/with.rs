@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::failure::{Failure, Kind};
 use crate::collect::{CollectOptions, HostLook, ProbeLook};
+use crate::source::recording::RecordingError;
 use crate::source::{Observation, Recording, Request};
 
 /// Looks from elsewhere.
@@ -43,8 +44,7 @@ impl WithArgs {
         let mut machines = BTreeSet::new();
         for path in &self.with {
             let named = || format!("the file is {}", path.display());
-            let recording = Recording::read(path)
-                .map_err(|error| Failure::from_sentence(Kind::Input, &error.to_string()).context(named()))?;
+            let recording = Recording::read(path).map_err(|error| unreadable(&error).context(named()))?;
             let hosts = HostLook::recorded(&recording.header.arguments);
             let probes = ProbeLook::recorded(&recording.header.arguments);
             if hosts.is_empty() && probes.is_empty() {
@@ -81,6 +81,25 @@ impl WithArgs {
             with.observations.extend(seen.filter(|seen| matches!(seen.request, Request::Fact { .. })));
         }
         Ok(with)
+    }
+}
+
+/// What is wrong with a file, and who writes those that are meant.
+fn unreadable(error: &RecordingError) -> Failure {
+    let writers =
+        "Give a file that `metrics-preflight host -o FILE` or `metrics-preflight probe --record FILE` wrote.";
+    match error {
+        RecordingError::NotARecording { reason } => {
+            let words = format!(
+                "the file is no look at a machine or from a pod: line 1 is no header of one ({reason})"
+            );
+            Failure::new(Kind::Input, words).hint(writers)
+        }
+        RecordingError::TooLarge { line, limit } => {
+            Failure::new(Kind::Input, format!("line {line} of the file goes beyond a limit ({limit})"))
+                .hint(writers)
+        }
+        error => Failure::from_sentence(Kind::Input, &error.to_string()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Asking a source and keeping count: every answer gets the number by which citations name it.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use checks::evidence::{Look, Need, Obs, RequestId, RequestSeen, Why};
@@ -13,7 +14,14 @@ const MAX_PAGES: usize = 200;
 /// A source, and the requests that were made of it so far.
 pub(super) struct Asker<'s> {
     source: &'s Source,
-    seen: Mutex<Vec<RequestSeen>>,
+    seen: Mutex<Numbered>,
+}
+
+/// Requests, and the number of each by its text.
+#[derive(Default)]
+struct Numbered {
+    list: Vec<RequestSeen>,
+    numbers: HashMap<String, RequestId>,
 }
 
 /// An answer and its number.
@@ -72,16 +80,19 @@ impl<'s> Asker<'s> {
     fn number(&self, observation: Arc<Observation>) -> Asked {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let request = observation.request.key();
-        let id = seen.iter().position(|earlier| earlier.request == request).unwrap_or_else(|| {
-            seen.push(RequestSeen { request, seen_at: observation.seen_at });
-            seen.len() - 1
+        let known = seen.numbers.get(&request).copied();
+        let id = known.unwrap_or_else(|| {
+            let id = seen.list.len();
+            seen.numbers.insert(request.clone(), id);
+            seen.list.push(RequestSeen { request, seen_at: observation.seen_at });
+            id
         });
         Asked { id, observation }
     }
 
     /// The requests that were made, by number.
     pub(super) fn into_requests(self) -> Vec<RequestSeen> {
-        self.seen.into_inner().unwrap_or_else(PoisonError::into_inner)
+        self.seen.into_inner().unwrap_or_else(PoisonError::into_inner).list
     }
 }
 

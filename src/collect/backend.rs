@@ -4,6 +4,7 @@ use checks::evidence::{
     AccessReviews, ApiService, Backend, Endpoint, EndpointPort, LogSignal, Mode, Need, Obs, Pod, RequestId,
     Service, ServicePort, ServiceRef, Termination, Why, Workload,
 };
+use checks::plan::Selector;
 use serde_json::{Value, json};
 
 use super::ask::{Asker, why};
@@ -194,8 +195,13 @@ async fn pods_and_workload(
         .each(Need::Workload, |item| read_workload(item, "image").filter(|_| runs_metrics_server(item)));
     let workload = listed.map(Need::Workload, |mut found| if found.len() == 1 { found.pop() } else { None });
     let Some(Some(found)) = workload.peek() else { return (selected, workload) };
-    let path =
-        format!("/api/v1/namespaces/{namespace}/pods?labelSelector={}", json::selector(&found.match_labels));
+    // Without a selector it would be all pods of the namespace.
+    if found.selector.is_empty() {
+        let why = Why::Unreadable(format!("the selector of {} {}", found.kind, found.name));
+        return (Obs::unseen(Need::Pods, workload.from.clone(), why), workload);
+    }
+    let selector = crate::source::guard::query_value(&found.selector);
+    let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
     let own =
         asker.list(&path, &format!("pods in {namespace}")).await.each(Need::Pods, |pod| Some(pod.clone()));
     (own, workload)
@@ -243,6 +249,14 @@ fn container_index(spec: &Value) -> usize {
     json::items(&spec["containers"]).position(is_metrics_server).unwrap_or_default()
 }
 
+/// A selector as a query writes it; nothing where it has what no selector of Kubernetes has, for it comes to stand in a
+/// printed command.
+fn selector(selector: &Value) -> String {
+    let text = Selector::read(selector).unwrap_or_default().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/=,()! ".contains(&byte);
+    if text.bytes().all(plain) { text } else { String::new() }
+}
+
 fn read_workload(body: &Value, found_by: &str) -> Option<Workload> {
     let template = &body["spec"]["template"];
     // The same condition tells of pods that could not be deleted (`FailedDelete`), which keeps none from being there.
@@ -255,6 +269,7 @@ fn read_workload(body: &Value, found_by: &str) -> Option<Workload> {
         name: json::name(&body["metadata"]["name"])?,
         labels: json::labels(&template["metadata"]["labels"]),
         match_labels: json::labels(&body["spec"]["selector"]["matchLabels"]),
+        selector: selector(&body["spec"]["selector"]),
         replicas: body["spec"]["replicas"].as_i64().unwrap_or(1),
         ports: json::ports(container(&template["spec"])),
         container: i64::try_from(container_index(&template["spec"])).unwrap_or_default(),
@@ -314,6 +329,7 @@ fn read_pod(pod: &Value) -> Option<Pod> {
         ready: condition("Ready").is_some_and(checks::evidence::Condition::is_true),
         created: json::time(&pod["metadata"]["creationTimestamp"])?,
         started: json::time(&state["state"]["running"]["startedAt"]),
+        container: json::name(&container["name"]).unwrap_or_default(),
         restarts: json::number(&state["restartCount"]),
         waiting: state["state"]["waiting"]["reason"].as_str().map(str::to_owned),
         waiting_message: state["state"]["waiting"]["message"].as_str().map(str::to_owned),
@@ -466,3 +482,7 @@ async fn reviews(asker: &Asker<'_>, pods: &Obs<Vec<Pod>>) -> AccessReviews {
         create_access_reviews: next(),
     }
 }
+
+#[cfg(test)]
+#[path = "backend_tests.rs"]
+mod tests;

@@ -131,6 +131,7 @@ pub(crate) fn read_text(name: &str, text: &str) -> Reading {
 }
 
 /// A budget of memory.
+#[derive(Clone)]
 pub(crate) struct Memory {
     left: usize,
 }
@@ -140,12 +141,16 @@ impl Memory {
         Self { left: MEMORY }
     }
 
+    /// Half of it.
+    fn halved(self) -> Self {
+        Self { left: self.left / 2 }
+    }
+
     /// Takes what a value with so many bytes of text needs.
     fn spend(&mut self, bytes: usize) -> Result<(), String> {
         let left = self.left.checked_sub(VALUE.saturating_add(bytes));
         self.left = left.unwrap_or(0);
-        let error =
-            || format!("with its aliases written out it takes more than {} MiB of memory", MEMORY >> 20);
+        let error = || format!("it takes more than {} MiB of memory", MEMORY >> 20);
         left.map(|_| ()).ok_or_else(error)
     }
 }

@@ -182,11 +182,21 @@ impl File<'_, '_> {
             return;
         }
         let mut places = BTreeMap::new();
-        let mut writer = Writer { file: self.name, memory: &mut self.reader.memory, places: &mut places };
+        let memory = &mut self.reader.memory;
+        let before = memory.clone();
+        let mut writer = Writer { file: self.name, memory, places: &mut places, inside: 0, copies: 0 };
         let body = match writer.write(node, &mut String::new()) {
             Ok(body) => body,
-            Err((range, message)) => {
+            Err((range, message)) if 2 * writer.copies < places.len() => {
+                let message = format!("{message}, with the objects before it");
                 return self.problem(range, ProblemKind::TooLarge, message, "name fewer files");
+            }
+            Err((_, message)) => {
+                // The objects behind it are not at fault. Half of what was left bounds what many such ones may cost.
+                self.reader.memory = before.halved();
+                let message = format!("its aliases stand for so much that {message}");
+                let hint = "write out what is meant: an alias of what holds aliases multiplies them";
+                return self.problem(node.range, ProblemKind::TooLarge, message, hint);
             }
         };
         let text =
@@ -281,11 +291,18 @@ struct Writer<'w> {
     file: &'w str,
     memory: &'w mut Memory,
     places: &'w mut BTreeMap<String, Place>,
+    /// So many aliases lead to what is written.
+    inside: usize,
+    /// So many values stand there by an alias.
+    copies: usize,
 }
 
 impl Writer<'_> {
     fn write(&mut self, node: &Node, pointer: &mut String) -> Result<Value, (Range, String)> {
         let meant = node.meant();
+        let is_alias = usize::from(!std::ptr::eq(meant, node));
+        self.inside += is_alias;
+        self.copies += usize::from(self.inside > 0);
         let text = match &meant.content {
             Content::Scalar(Value::String(text)) => text.len(),
             _ => 0,
@@ -294,7 +311,7 @@ impl Writer<'_> {
         self.memory.spend(text.saturating_add(names)).map_err(|message| (node.range, message))?;
         self.places.insert(pointer.clone(), place(self.file, node.range));
         let length = pointer.len();
-        Ok(match &meant.content {
+        let value = match &meant.content {
             Content::Scalar(value) => value.clone(),
             Content::List(items) => {
                 let mut list = Vec::with_capacity(items.len());
@@ -319,7 +336,9 @@ impl Writer<'_> {
                 Value::Object(map)
             }
             Content::Alias(_) => unreachable!("an alias was followed to what it means"),
-        })
+        };
+        self.inside -= is_alias;
+        Ok(value)
     }
 }
 

@@ -228,6 +228,15 @@ fn bombs_are_bounded() {
         laughs.extend([to, ": &", to, " [", &ten, "]\n"]);
     }
     assert_eq!(problem(&laughs).0, ProblemKind::TooLarge);
+    // It says what is wrong, and what stands behind it is read.
+    let list = problems(&laughs);
+    assert_eq!(list[0].message, "its aliases stand for so much that it takes more than 128 MiB of memory");
+    assert!(list[0].hint.starts_with("write out what is meant"), "{}", list[0].hint);
+    let more = read_text(
+        "app.yaml",
+        &format!("{laughs}---\napiVersion: v1\nkind: Other\nmetadata: {{name: other}}\n"),
+    );
+    assert_eq!(more.manifests.documents.len(), 1, "{:?}", more.manifests.problems);
     let merges = laughs.replace('[', "{<<: [").replace(']', "]}").replace("x,", "").replace("[x]", "{x: 1}");
     assert_eq!(problems(&merges), [], "merging the same fields again makes no more of them");
     assert_eq!(

@@ -31,6 +31,7 @@ const GET: &[&str] = &[
     "/api/v1/nodes",
     "/api/v1/nodes/{name}",
     "/api/v1/nodes/{node}/proxy/configz",
+    "/api/v1/namespaces/{ns}",
     "/api/v1/namespaces/{ns}/{pods|services|endpoints|configmaps|events}",
     "/api/v1/namespaces/{ns}/{pods|services|endpoints|configmaps|events}/{name}",
     "/api/v1/namespaces/{ns}/pods/{name}/log",

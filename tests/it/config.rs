@@ -38,6 +38,30 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
     }
 }
 
+/// What a variable of the environment holds is not blamed on a flag that nobody gave.
+#[test]
+fn the_variable_that_cannot_be_read_is_named() {
+    for (name, flag, wanted) in [
+        ("METRICS_PREFLIGHT_FAIL_ON", "--fail-on", "error or warning"),
+        ("METRICS_PREFLIGHT_STRICT", "--strict", "true or false"),
+        ("METRICS_PREFLIGHT_ALLOW_UNDECIDED", "--allow-undecided", "true or false"),
+        ("METRICS_PREFLIGHT_KUBELETS", "--kubelets", "auto, always or never"),
+        ("METRICS_PREFLIGHT_NAMESPACE", "--namespace", "the name of a namespace"),
+        ("METRICS_PREFLIGHT_TARGET_VERSION", "--target-version", "a version such as 1.34"),
+    ] {
+        let mut command = command(&["check", "--replay", &warned(), "--no-config"]);
+        let output = command.env(name, "Nonsense!").output().expect("the program starts");
+        let said = stderr(&output);
+        assert_eq!(code(&output), 2, "{said}");
+        assert!(said.contains(&format!("{name} is \"Nonsense!\"")) && said.contains(wanted), "{said}");
+        assert!(!said.contains(flag), "{said}");
+    }
+    // A flag goes before it, whatever it holds.
+    let mut command = command(&["check", "--replay", &warned(), "--no-config", "--fail-on", "error"]);
+    let output = command.env("METRICS_PREFLIGHT_FAIL_ON", "Nonsense!").output().expect("the program starts");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
 #[test]
 fn a_switch_of_the_file_can_be_switched_off() {
     let scratch = Scratch::new();

@@ -54,6 +54,24 @@ fn reports_on_the_corpus() {
 }
 
 #[test]
+fn too_many_autoscalers_are_not_judged() {
+    let scratch = Scratch::new();
+    let autoscaler = |index: usize| {
+        format!(
+            "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: web-{index}}}\n\
+             spec: {{scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: web-{index}}}, maxReplicas: 3}}\n"
+        )
+    };
+    let all: Vec<String> = (0..501).map(autoscaler).collect();
+    let output = run(&["gate", "--offline", "-f", &scratch.file("all.yaml", &all.join("---\n"))]);
+    assert_eq!(code(&output), 2);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("there are 501 autoscalers") && said.contains("Judge them in parts"), "{said}");
+    let output = run(&["gate", "--offline", "-f", &scratch.file("all.yaml", &all[..500].join("---\n"))]);
+    assert_ne!(code(&output), 2, "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_report_does_not_overwrite_what_is_read() {
     let scratch = Scratch::new();
     let manifest = scratch.file("web.yaml", &text_of(&root().join("tests/corpus/max-missing.yaml")));

@@ -226,6 +226,29 @@ fn warnings_are_named_and_nothing_else() {
     }
 }
 
+/// A namespace that is not there yet, as a real API server tells it: nothing in it is held against the manifests.
+#[test]
+fn a_namespace_that_is_not_there_yet_is_left_to_the_deploy() {
+    let folder = root().join("tests/gate/warned");
+    for (name, namespace) in [("namespace-missing", "warned-namespace-missing"), ("namespace-made", "shop")] {
+        let file = |ending: &str| folder.join(format!("{name}.{ending}"));
+        let (code, document) = gate(&file("yaml"), &file("jsonl"), namespace);
+        assert_eq!((code, verdict(&document, "web", 0)), (0, Some("deferred")), "{name}: {document:#}");
+        let open = document["undecided"].to_string();
+        assert!(open.contains(&format!("the namespace {namespace} is not there yet")), "{name}: {open}");
+        let output = Command::new(env!("CARGO_BIN_EXE_metrics-preflight"))
+            .args(["gate", "-n", namespace, "-f"])
+            .arg(file("yaml"))
+            .arg("--replay")
+            .arg(file("jsonl"))
+            .output()
+            .expect("the program starts");
+        let table = String::from_utf8(output.stdout).expect("text");
+        let words = table.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&format!("gate --live -n {namespace} --wait 7m")), "{table}");
+    }
+}
+
 /// A fault of the pipeline that keeps no metric from being read is looked for when that is asked.
 #[test]
 fn the_pipeline_is_looked_at_when_asked() {

@@ -1,7 +1,9 @@
 //! HTTP as an API server of the tests speaks it: one request, one answer, and the connection is closed.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -38,4 +40,19 @@ pub(crate) fn answer(mut stream: &TcpStream, status: u64, body: &Value) -> Optio
         text.len()
     );
     stream.write_all((head + &text).as_bytes()).ok()
+}
+
+/// What a recording holds: status and body by method and path. Of several answers to one path the last stands.
+pub(crate) fn recorded(path: &Path) -> BTreeMap<String, (u64, Value)> {
+    let text = std::fs::read_to_string(path).expect("a recording");
+    let mut answers = BTreeMap::new();
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let (api, response) = (&line["request"]["api"], &line["outcome"]["response"]);
+        if let (Some(path), Some(status)) = (api["path"].as_str(), response["status"].as_u64()) {
+            let key = format!("{} {path}", api["method"].as_str().unwrap_or_default());
+            answers.insert(key, (status, response["body"]["json"].clone()));
+        }
+    }
+    answers
 }

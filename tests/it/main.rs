@@ -22,5 +22,6 @@ mod reading;
 mod replay;
 mod rules;
 mod tree;
+mod waiting;
 mod xmllint;
 mod xsd;

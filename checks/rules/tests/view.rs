@@ -214,6 +214,7 @@ fn every_kind_of_observation_can_be_read() {
     // Manifests are at hand, namespaces of a gate are left out, and which API answers for a metric its type says.
     let of_gate = [
         Need::Manifests,
+        Need::Namespaces,
         Need::LimitRanges,
         Need::Quotas,
         Need::OtherAutoscalers,

@@ -59,7 +59,7 @@ mod nodes;
 
 use Shape::{Bool, Int, List, Optional, Seen, SomeTexts, Text, TextUnless, Texts, Time};
 pub use gate::GATE;
-use hpas::HPA;
+use hpas::{CONTROLLER_LEASE, HPA};
 use nodes::{CERTIFICATE, NODE};
 
 const TEXTS: Shape = List(&Text);
@@ -79,6 +79,8 @@ object! {
         front_proxy: Shape::Object(&FRONT_PROXY), "The identity with which kube-apiserver calls metrics-server.";
         metrics: Shape::Object(&METRICS), "What the Metrics API answers.";
         hpas: Seen(Need::Hpas, &List(&Shape::Object(&HPA))), "The HorizontalPodAutoscalers.";
+        controller_lease: Seen(Need::ControllerLease, &Optional(&Shape::Object(&CONTROLLER_LEASE))),
+            "The Lease of kube-controller-manager; absent where it runs without election of a leader.";
         gate: Optional(&Shape::Object(&GATE)), "What a `gate` is asked about; absent in the other modes.";
     }
 }
@@ -214,6 +216,7 @@ object! {
         ready: Bool, "The `Ready` condition is `True`.";
         created: Time, "When it was created.";
         started: Optional(&Time), "When the container that runs now was started.";
+        container: Text, "The name of the metrics-server container.";
         restarts: Int, "How often the container was restarted.";
         waiting: Optional(&Text), "Why the container waits, such as `CrashLoopBackOff`.";
         waiting_message: Optional(&Text), "What the kubelet says about that.";
@@ -244,6 +247,7 @@ object! {
         name: Text, "Its name.";
         labels: Texts, "The labels of its pod template.";
         match_labels: Texts, "The labels that its own selector demands.";
+        selector: Text, "Its own selector as a query writes it, `matchExpressions` included.";
         replicas: Int, "How many pods it wants.";
         ports: PORTS, "The container's ports.";
         container: Int, "The place of metrics-server's container among those of the template, from 0.";

@@ -110,17 +110,48 @@ async fn one(asker: &Asker<'_>, gate: &Gate, document: &Document, path: &str, ki
         metadata.remove("managedFields");
     }
     let asked = asker.ask(Request::dry_run(path, object)).await;
-    read(&asked, gate.namespace_of(document), &kind.permission())
+    let namespace = gate.namespace_of(document);
+    let tried = read(&asked, namespace, &kind.permission());
+    // Nobody is given rights in a namespace before it is there.
+    let absent = gate.namespaces.get(namespace).is_some_and(|it| it.exists.peek() == Some(&false));
+    match &tried.look {
+        Look::Unseen(Why::Forbidden { .. }) if kind.namespaced && absent => {
+            Obs::unseen(Need::DryRun, [asked.id], super::namespaces::not_there(namespace))
+        }
+        _ => tried,
+    }
 }
 
 /// How kube-apiserver begins to tell of a field that is not in the schema of its kind.
 const UNTYPED: &str = "failed to create typed patch object";
 
-/// The field that is not in the schema: `...; apps/v1, Kind=Deployment): .spec.template.spec.containres: field not
-/// declared in schema` (seen on 1.36).
-fn untyped(message: &str) -> Option<String> {
-    let (_, rest) = message.split_once(UNTYPED)?.1.split_once("): .")?;
-    Some(rest.split(": ").next()?.to_owned())
+/// How it begins to tell of an object whose fields are there and hold what no such field holds (seen on 1.36).
+const UNCONVERTED: [&str; 2] =
+    ["failed to convert new object (", ") to proper version: unable to convert unstructured object to "];
+/// What `ParseQuantity` says (`k8s.io/apimachinery/pkg/api/resource/quantity.go`).
+const NO_QUANTITY: [&str; 3] = [
+    "quantities must match the regular expression '",
+    "unable to parse numeric part of quantity",
+    "unable to parse quantity's suffix",
+];
+
+/// The fields that the schema does not have, or has with another type: `...; apps/v1, Kind=Deployment):
+/// .spec.template.spec.containres: field not declared in schema`, and where there are several `errors:` with a line for each
+/// (seen on 1.36).
+fn untyped(message: &str) -> Vec<String> {
+    let rest = message.split_once(UNTYPED).and_then(|(_, rest)| rest.split_once("): "));
+    let lines = rest.map_or("", |(_, rest)| rest).lines();
+    let field = |line: &str| Some(line.trim().strip_prefix('.')?.split_once(": ")?.0.to_owned());
+    lines.filter_map(field).collect()
+}
+
+/// Whether a field of the object holds a malformed quantity. kube-apiserver finds it when it converts what it has merged,
+/// and answers as it does to a fault of its own.
+fn is_no_quantity(message: &str) -> bool {
+    let [begin, middle] = UNCONVERTED;
+    let rest = message.strip_prefix(begin).and_then(|rest| rest.split_once(middle));
+    let said = rest.and_then(|(_, rest)| rest.split_once(": "));
+    said.is_some_and(|(_, said)| NO_QUANTITY.iter().any(|words| said.starts_with(words)))
 }
 
 /// What the answer comes to. A refusal by RBAC is about the caller, and any other 403 about the object.
@@ -139,11 +170,11 @@ fn read(asked: &Asked, namespace: &str, resource: &str) -> Obs<Tried> {
             return unseen(Why::Forbidden { verb: verb.to_owned(), resource });
         }
         404 if details["kind"] == "namespaces" => {
-            return unseen(Why::Deferred(format!("the namespace {namespace} is not there yet")));
+            return unseen(super::namespaces::not_there(namespace));
         }
         400 if message.contains("does not support dry run") => return unseen(Why::Unsupported(message)),
         // What the schema does not have is a fault of the object, and the status that of a fault of the server (1.36).
-        500 if message.contains(UNTYPED) => {}
+        500 if message.contains(UNTYPED) || is_no_quantity(&message) => {}
         401 | 408 | 429 | 500.. => return unseen(ask::why(&asked.observation, "patch", resource)),
         _ => {}
     }
@@ -161,12 +192,56 @@ fn read(asked: &Asked, namespace: &str, resource: &str) -> Obs<Tried> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::{Body, Observation, Outcome};
 
     #[test]
-    fn the_field_that_no_schema_has_is_found() {
-        let message = "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): \
-                       .spec.template.spec.containres: field not declared in schema";
-        assert_eq!(untyped(message).as_deref(), Some("spec.template.spec.containres"));
-        assert_eq!(untyped("exceeded quota): .spec: no"), None);
+    fn the_fields_that_no_schema_has_are_found() {
+        let one = "failed to create typed patch object (shop/web; apps/v1, Kind=Deployment): \
+                   .spec.template.spec.containres: field not declared in schema";
+        assert_eq!(untyped(one), ["spec.template.spec.containres"]);
+        let several = "failed to create typed patch object (default/bad; autoscaling/v2, Kind=HorizontalPodAutoscaler): \
+                       errors:\n  .spec.maxReplicas: expected numeric (int or float), got string\n  \
+                       .spec.metrics[0].resource.other: field not declared in schema\n  \
+                       .spec.nonsense: field not declared in schema";
+        assert_eq!(untyped(several), ["spec.maxReplicas", "spec.metrics[0].resource.other", "spec.nonsense"]);
+        assert!(untyped("exceeded quota): .spec: no").is_empty());
+    }
+
+    /// As kube-apiserver 1.36.2 answered.
+    const QUANTITY: &str = "failed to convert new object (default/bad; autoscaling/v2, Kind=HorizontalPodAutoscaler) to \
+                            proper version: unable to convert unstructured object to autoscaling/v2, \
+                            Kind=HorizontalPodAutoscaler: quantities must match the regular expression \
+                            '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+    const SUFFIX: &str = "failed to convert new object (default/web; apps/v1, Kind=Deployment) to proper version: unable to \
+                          convert unstructured object to apps/v1, Kind=Deployment: unable to parse quantity's suffix";
+
+    #[test]
+    fn a_malformed_quantity_is_a_fault_of_the_object_and_nothing_else_of_that_status_is() {
+        let look = |message: &str| {
+            let outcome = Outcome::Response {
+                status: 500,
+                content_type: "application/json".to_owned(),
+                date: None,
+                body: Body::Json(serde_json::json!({"kind": "Status", "message": message, "code": 500})),
+            };
+            let request = Request::get("/any");
+            let seen_at = jiff::Timestamp::UNIX_EPOCH;
+            let observation = std::sync::Arc::new(Observation { request, seen_at, outcome });
+            read(&Asked { id: 0, observation }, "default", "deployments.apps").look
+        };
+        for message in [QUANTITY, SUFFIX] {
+            let Look::Seen(tried) = look(message) else { panic!("{message} is not seen") };
+            assert_eq!((tried.accepted, tried.message.as_str()), (false, message));
+        }
+        for message in [
+            "Internal error occurred: failed calling webhook \"w.example\": connection refused",
+            "failed to convert new object (a/b; x.io/v1, Kind=X) to proper version: conversion webhook for x.io/v1, \
+             Kind=X failed: quantities must match the regular expression ''",
+            "failed to convert live object (default/web; apps/v1, Kind=Deployment) to proper version: no",
+            &QUANTITY.replace("quantities must match", "etcd does not match"),
+            "quantities must match the regular expression '^([+-]?[0-9.]+)'",
+        ] {
+            assert!(matches!(look(message), Look::Unseen(Why::Unreadable(_))), "{message}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use checks::evidence::{Need, Obs, TargetKind, Why};
+use checks::evidence::{Look, Need, Obs, TargetKind, Why};
 use serde_json::Value;
 
 use super::super::ask::{Asker, why};
@@ -61,19 +61,22 @@ pub(super) fn kind_of(found: Option<Kind>) -> TargetKind {
 impl Kinds {
     /// The kind of this name in this group; `None` when the API serves none.
     pub(super) async fn find(&self, asker: &Asker<'_>, group: &str, kind: &str) -> Obs<Option<Kind>> {
-        let known = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(group).cloned();
-        let known = if let Some(known) = known {
-            known
-        } else {
-            let found = served(asker, group).await;
-            let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-            groups.insert(group.to_owned(), found.clone());
-            found
-        };
         // The controller's mapper knows every kind in lower case too (seen on 1.36).
-        known.map(Need::Kinds, |kinds| {
-            kinds.into_iter().find(|known| known.name == kind || known.name.to_lowercase() == kind)
-        })
+        let own = |all: &Obs<Vec<Kind>>| {
+            let is_own = |known: &&Kind| known.name == kind || known.name.to_lowercase() == kind;
+            let look = match &all.look {
+                Look::Seen(kinds) => Look::Seen(kinds.iter().find(is_own).cloned()),
+                Look::Unseen(why) => Look::Unseen(why.clone()),
+            };
+            Obs { need: Need::Kinds, from: all.from.clone(), look }
+        };
+        if let Some(known) = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(group) {
+            return own(known);
+        }
+        let found = served(asker, group).await;
+        let own = own(&found);
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(group.to_owned(), found);
+        own
     }
 }
 
@@ -103,7 +106,7 @@ async fn served(asker: &Asker<'_>, group: &str) -> Obs<Vec<Kind>> {
         let Ok(segment) = segment(name) else { continue };
         let found = version(asker, group, &format!("/apis/{path}/{segment}")).await;
         let Some(kinds) = found.peek() else { return found };
-        if let checks::evidence::Look::Seen(known) = &mut all.look {
+        if let Look::Seen(known) = &mut all.look {
             for kind in kinds {
                 if !known.iter().any(|earlier| earlier.name == kind.name) {
                     known.push(kind.clone());

@@ -10,7 +10,8 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 
 use checks::evidence::{
-    Document, Evidence, Gate, HpaTarget, Look, Manifests, Metrics, Mode, Need, Obs, Plan, PlanMetric, Why,
+    Document, Evidence, Gate, HpaTarget, Look, Manifests, Metrics, Mode, Namespace, Need, Obs, Plan,
+    PlanMetric, RequestId, Why,
 };
 use checks::plan::HpaSpec;
 use jiff::Timestamp;
@@ -64,11 +65,17 @@ pub(super) fn offline(source: &Source, input: &GateInput) -> Evidence {
 pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &GateInput) -> Evidence {
     let asker = Asker::new(source);
     let why = Why::NotAsked("the Metrics API gives what the autoscalers need".to_owned());
-    let seen = cluster::collect(&asker, source).await;
     let mut gate = start(source, input);
-    if input.live {
+    if input.live && gate.left_out == 0 {
         add_live(&asker, options, source, &mut gate).await;
     }
+    // Where there are too many nothing is judged, so nobody needs to be asked.
+    if gate.left_out > 0 {
+        let why = Why::NotAsked("there are too many autoscalers".to_owned());
+        let evidence = Evidence::unseen(Mode::Gate, source.now(), &why);
+        return Evidence { gate, requests: asker.into_requests(), ..evidence };
+    }
+    let seen = cluster::collect(&asker, source).await;
     let (kinds, roles) = (Kinds::default(), Roles::default());
     let scaled = gate.manifests.documents.iter().filter(|document| document.kind == "ScaledObject");
     let scaled = scaled.map(|document| gate.namespace_of(document).to_owned());
@@ -78,9 +85,17 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
     let spaces =
         futures::future::join_all(names.iter().map(|name| namespaces::look(&asker, &seen, name))).await;
     gate.namespaces = names.into_iter().zip(spaces).collect();
+    let is_absent = |(_, space): &(&String, &Namespace)| space.exists.peek() == Some(&false);
+    let absent: BTreeMap<String, Vec<RequestId>> = (gate.namespaces.iter().filter(is_absent))
+        .map(|(name, space)| (name.clone(), space.exists.from.clone()))
+        .collect();
     let plans = gate.plans.iter_mut().map(|plan| async {
-        follow(&asker, &kinds, plan).await;
+        let absent = absent.get(&plan.namespace);
+        follow(&asker, &kinds, plan, absent.map(Vec::as_slice)).await;
         values::look(&asker, &kinds, &roles, &seen, plan).await;
+        if absent.is_some() {
+            values::defer(plan);
+        }
         if events::are_wanted(plan) {
             events::look(&asker, plan).await;
         }
@@ -100,6 +115,9 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
         evidence
     };
     evidence.mode = Mode::Gate;
+    if !gate.plans.is_empty() {
+        evidence.controller_lease = super::hpas::controller_lease(&asker).await;
+    }
     evidence.gate = gate;
     evidence.requests = asker.into_requests();
     evidence
@@ -134,6 +152,7 @@ fn start(source: &Source, input: &GateInput) -> Gate {
         trials: Vec::new(),
         left_out,
         namespaces: BTreeMap::new(),
+        index: checks::plan::Index::default(),
     }
 }
 
@@ -217,8 +236,9 @@ async fn add_live(asker: &Asker<'_>, options: &CollectOptions, source: &Source, 
     gate.live = hpas.map(Need::Hpas, |_| ());
 }
 
-/// Follows the reference to the target: its kind, its scale, its template and its pods.
-async fn follow(asker: &Asker<'_>, kinds: &Kinds, plan: &mut Plan) {
+/// Follows the reference to the target: its kind, its scale, its template and its pods. Of a namespace that is not there,
+/// as the requests in `absent` have shown, nothing more is asked.
+async fn follow(asker: &Asker<'_>, kinds: &Kinds, plan: &mut Plan, absent: Option<&[RequestId]>) {
     let target = &plan.spec.target;
     let found = kinds.find(asker, target.group(), &target.kind).await;
     plan.target = found.clone().map(Need::Kinds, kind_of);
@@ -227,6 +247,11 @@ async fn follow(asker: &Asker<'_>, kinds: &Kinds, plan: &mut Plan) {
         Look::Seen(_) => return nothing(plan, &Why::Unsupported("the kind has no scale".to_owned())),
         Look::Unseen(why) => return nothing(plan, &why),
     };
+    if let Some(from) = absent {
+        nothing(plan, &namespaces::not_there(&plan.namespace));
+        plan.pods = Obs::seen(Need::HpaPods, from, Vec::new());
+        return;
+    }
     let (Ok(namespace), Ok(name)) = (segment(&plan.namespace), segment(&target.name)) else {
         return nothing(plan, &Why::Unreadable("the target has no usable name".to_owned()));
     };

@@ -6,7 +6,7 @@ use checks::evidence::{Cluster, Look, MetricAnswer, Namespace, Need, Obs, OtherA
 use checks::plan::{Quantity, default_requests, vpa_controls};
 use serde_json::Value;
 
-use super::super::ask::Asker;
+use super::super::ask::{Asked, Asker};
 use super::super::json;
 use super::values;
 use crate::source::{Request, segment};
@@ -17,11 +17,17 @@ pub(super) async fn look(asker: &Asker<'_>, cluster: &Cluster, name: &str) -> Na
         return unseen(&Why::Unreadable("the namespace has no usable name".to_owned()));
     };
     let core = format!("/api/v1/namespaces/{path}");
+    let asked = asker.ask(Request::get(&core)).await;
+    let exists = exists(&asked, name);
+    if exists.peek() == Some(&false) {
+        return absent(name, exists);
+    }
     let limits = asker.list(&format!("{core}/limitranges"), &format!("limitranges in {name}")).await;
     let quotas = asker.list(&format!("{core}/resourcequotas"), &format!("resourcequotas in {name}")).await;
     let metrics =
         asker.ask(Request::get(format!("/apis/metrics.k8s.io/v1beta1/namespaces/{path}/pods"))).await;
     Namespace {
+        exists,
         hpas: super::super::hpas::list_with_scales(asker, name).await,
         default_requests: limits
             .each(Need::LimitRanges, |item| Some(default_requests(&item["spec"])))
@@ -34,8 +40,39 @@ pub(super) async fn look(asker: &Asker<'_>, cluster: &Cluster, name: &str) -> Na
     }
 }
 
+/// Whether a namespace is there. A server that does not know the path answers 404 too, and names no namespace.
+fn exists(asked: &Asked, name: &str) -> Obs<bool> {
+    let details = asked.observation.status_object().map_or(&Value::Null, |status| &status["details"]);
+    if asked.status() == Some(404) && details["kind"] == "namespaces" && details["name"] == name {
+        return Obs::seen(Need::Namespaces, [asked.id], false);
+    }
+    asked.read(Need::Namespaces, "get", &format!("namespaces/{name}"), |body| {
+        (body["metadata"]["name"] == name).then_some(true)
+    })
+}
+
+/// A namespace that is not there holds no autoscalers. Limits and quotas may come with it: whoever makes namespaces often
+/// gives them some.
+fn absent(name: &str, exists: Obs<bool>) -> Namespace {
+    let (from, why) = (exists.from.clone(), not_there(name));
+    Namespace {
+        hpas: Obs::seen(Need::Hpas, from.clone(), Vec::new()),
+        default_requests: Obs::unseen(Need::LimitRanges, from.clone(), why.clone()),
+        other_autoscalers: Obs::seen(Need::OtherAutoscalers, from.clone(), Vec::new()),
+        quota_left: Obs::unseen(Need::Quotas, from.clone(), why.clone()),
+        pod_metrics: Obs::unseen(Need::PodMetrics, from, why),
+        exists,
+    }
+}
+
+/// Why nothing was seen of what will be in a namespace.
+pub(super) fn not_there(name: &str) -> Why {
+    Why::Deferred(format!("the namespace {name} is not there yet"))
+}
+
 fn unseen(why: &Why) -> Namespace {
     Namespace {
+        exists: Obs::unseen(Need::Namespaces, [], why.clone()),
         hpas: Obs::unseen(Need::Hpas, [], why.clone()),
         default_requests: Obs::unseen(Need::LimitRanges, [], why.clone()),
         other_autoscalers: Obs::unseen(Need::OtherAutoscalers, [], why.clone()),

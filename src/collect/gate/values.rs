@@ -73,6 +73,22 @@ pub(super) async fn look(
     plan.metrics = metrics;
 }
 
+/// Leaves to the deploy what an adapter has nothing of, or may not be asked, because the namespace is not there yet. A
+/// value for it is one all the same, and so is an API that does not answer.
+pub(super) fn defer(plan: &mut Plan) {
+    let why = super::namespaces::not_there(&plan.namespace);
+    for (metric, seen) in plan.spec.metrics.iter().zip(&mut plan.metrics) {
+        let of_adapter = metric.source.group().is_some_and(|group| group != "metrics.k8s.io");
+        let is_open = match &seen.answer.look {
+            Look::Unseen(why) => matches!(why, Why::Forbidden { .. }),
+            Look::Seen(answer) => of_adapter && answer.status < 500 && answer.items.is_empty(),
+        };
+        if is_open {
+            seen.answer.look = Look::Unseen(why.clone());
+        }
+    }
+}
+
 /// One metric: the request of the controller, and whether it may make it.
 async fn one(
     asker: &Asker<'_>,

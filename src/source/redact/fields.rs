@@ -167,6 +167,7 @@ const KINDS: &[(&str, bool, &[&str])] = &[
     ("ClusterRole", true, &["rules*", "aggregationRule*"]),
     ("Role", true, &["rules*"]),
     ("HorizontalPodAutoscaler", true, &["{spec,status}*"]),
+    ("Namespace", true, &["status.phase"]),
     ("LimitRange", true, &["spec*"]),
     ("ResourceQuota", true, &["{spec,status}.hard*", "status.used*"]),
     ("VerticalPodAutoscaler", true, &["spec.{targetRef,updatePolicy,resourcePolicy}*", "status.conditions*"]),

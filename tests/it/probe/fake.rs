@@ -71,7 +71,7 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let state: Arc<Mutex<State>> = Arc::default();
-        let answers = Arc::new(answers(recording));
+        let answers = Arc::new(http::recorded(&root().join("tests/recordings").join(recording)));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -159,21 +159,6 @@ fn key(pod: &Value) -> (String, String) {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What a recording answers to each request, by method and path.
-fn answers(recording: &str) -> BTreeMap<String, (u64, Value)> {
-    let text = std::fs::read_to_string(root().join("tests/recordings").join(recording)).expect("a recording");
-    let mut answers = BTreeMap::new();
-    for line in text.lines() {
-        let line: Value = serde_json::from_str(line).expect("JSON");
-        let (api, response) = (&line["request"]["api"], &line["outcome"]["response"]);
-        if let (Some(path), Some(status)) = (api["path"].as_str(), response["status"].as_u64()) {
-            let key = format!("{} {path}", api["method"].as_str().unwrap_or_default());
-            answers.insert(key, (status, response["body"]["json"].clone()));
-        }
-    }
-    answers
 }
 
 fn serve(

@@ -30,7 +30,8 @@ impl World {
         let config = self.scratch.file("config.yaml", "version: 1\nkubelets: never\n");
         let mut args = vec!["probe", "--kubeconfig", &kubeconfig];
         if !more.contains(&"--clean-up") {
-            args.extend(["--config", &config, "--all-nodes", "-o", "short", "--deadline", "10s"]);
+            args.extend(["--config", &config, "-o", "short", "--deadline", "10s"]);
+            args.extend((!more.contains(&"--nodes")).then_some("--all-nodes"));
         }
         args.extend(more);
         let mut command = command(&args);
@@ -52,6 +53,16 @@ impl World {
 
 fn good() -> Fate {
     Fate::Says(GOOD.trim().to_owned())
+}
+
+#[test]
+fn a_node_that_is_not_there_is_a_slip_and_nothing_is_made() {
+    let world = World::new(good());
+    let output = world.run(&["--nodes", "nodel"]);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 2, "{said}");
+    assert!(said.contains("--nodes names nodel") && said.contains("The cluster has node1, node2."), "{said}");
+    assert_eq!(world.left(), Vec::<String>::new());
 }
 
 #[test]
