@@ -30,7 +30,7 @@ const fn at_machines(expect: Expect) -> Look {
 const SILENT: Expect = Expect::roots(&["cluster-dns-silent"]);
 
 /// Every scenario of probes.
-pub(crate) const PROBES: [Scenario; 8] = [
+pub(crate) const PROBES: [Scenario; 7] = [
     Scenario {
         name: "probe-healthy",
         about: "a cluster that works, looked at by pods on every node",
@@ -71,13 +71,6 @@ pub(crate) const PROBES: [Scenario; 8] = [
         about: "the same in iptables-legacy",
         core: false,
         looks: &[at_machines(Expect::roots(&["forward-policy-drop"]).on(&["Node node1"]))],
-        cure: Cure::None,
-    },
-    Scenario {
-        name: "probe-ip-forward-off",
-        about: "the kernel of metrics-server's node forwards nothing, found before the network of another pod may switch that on",
-        core: false,
-        looks: &[at_machines(Expect::roots(&["ip-forward-off"]).on(&["Node node1"]))],
         cure: Cure::None,
     },
     Scenario {

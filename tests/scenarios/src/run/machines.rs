@@ -209,7 +209,7 @@ fn event_says(cluster: &Cluster, words: &str) -> Result<()> {
 }
 
 /// The machine of a metrics-server that has just started forwards nothing.
-pub(super) fn ip_forward_off(cluster: &Cluster) -> Result<()> {
+fn ip_forward_off(cluster: &Cluster) -> Result<()> {
     works_on_node1(cluster)?;
     cluster.ip_forward_off("node1")?;
     cluster.end_metrics_server()?;

@@ -7,7 +7,7 @@ use cluster::{
 
 use super::Plan;
 use super::fault::{SHOWS, WORKS, log_has, working};
-use super::machines::{forward_drop, ip_forward_off, works_on_node1};
+use super::machines::{forward_drop, works_on_node1};
 
 /// Puts the program on every node: the one under test, or where that needs shared libraries, the static one of this tree.
 pub(super) fn load_image(cluster: &Cluster, plan: &Plan) -> Result<()> {
@@ -43,7 +43,6 @@ pub(super) fn probes(cluster: &Cluster, name: &str) -> Option<Result<()>> {
         }
         "probe-forward-drop" => forward_drop(cluster, IptablesBackend::Nft),
         "probe-forward-drop-legacy" => forward_drop(cluster, IptablesBackend::Legacy),
-        "probe-ip-forward-off" => ip_forward_off(cluster),
         "probe-kubelet-port-dropped" => {
             works_on_node1(cluster)?;
             let firewall = Firewall::Iptables(IptablesBackend::Nft);
