@@ -117,9 +117,15 @@ pub(crate) fn block(address: &str) -> Option<String> {
     Some(format!("{address}/{bits}"))
 }
 
-/// A step that creates a NetworkPolicy for metrics-server's pods; `body` is what follows the podSelector.
+/// A step that creates a NetworkPolicy for metrics-server's pods; `body` is what follows the podSelector. Policies add up, so
+/// that one which has this name already is left as it is, and the new one gets a number.
 pub(crate) fn apply(evidence: &Evidence, name: &str, body: &str) -> Option<Step> {
     let pod = evidence.backend.pods.peek()?.first()?;
+    let policies = evidence.policies.peek().map(Vec::as_slice).unwrap_or_default();
+    let is_taken =
+        |name: &str| policies.iter().any(|policy| policy.namespace == pod.namespace && policy.name == name);
+    let numbered = (2..).map(|number| format!("{name}-{number}"));
+    let name = std::iter::once(name.to_owned()).chain(numbered).find(|name| !is_taken(name))?;
     let service = evidence.backend.service.peek().and_then(Option::as_ref);
     let selector = service.map(|service| &service.selector).filter(|selector| !selector.is_empty());
     let mut labels = String::new();
@@ -136,4 +142,32 @@ pub(crate) fn apply(evidence: &Evidence, name: &str, body: &str) -> Option<Step>
         Step::run("workstation", script)
             .verify(format!("kubectl -n {namespace} describe networkpolicy {name}")),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{NetworkPolicy, Obs};
+
+    #[test]
+    fn a_policy_that_is_there_is_not_overwritten() {
+        let mut evidence: Evidence =
+            serde_json::from_str(include_str!("../rules/tests/everything.json")).expect("the evidence");
+        let namespace = evidence.backend.pods.peek().expect("pods")[0].namespace.clone();
+        let policy = |namespace: &str, name: &str| NetworkPolicy {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            pod_selector: serde_json::Value::Null,
+            ingress: None,
+            egress: None,
+        };
+        let mut created = |policies: Vec<NetworkPolicy>| {
+            evidence.policies = Obs::seen(Need::NetworkPolicies, [], policies);
+            apply(&evidence, "out", "  policyTypes: [Egress]\n").expect("a step")
+        };
+        assert!(created(vec![policy("another", "out")]).command.contains("\n  name: out\n"));
+        let step = created(vec![policy(&namespace, "out"), policy(&namespace, "out-2")]);
+        assert!(step.command.contains("\n  name: out-3\n"), "{}", step.command);
+        assert!(step.verify.ends_with("describe networkpolicy out-3"), "{}", step.verify);
+    }
 }

@@ -510,6 +510,20 @@ pub(crate) const CHAIN: &[Scenario] = &[
         cure: Cure::None,
     },
     Scenario {
+        name: "network-policy-egress-cured",
+        about: "a NetworkPolicy that forgets the API server, in a network that enforces every policy that comes",
+        core: false,
+        looks: &[nodes(POLICY_OUT.on(&["Service default/kubernetes"]).candidates(&["forward-policy-drop"]))],
+        cure: Cure::Production,
+    },
+    Scenario {
+        name: "network-policy-ingress-cured",
+        about: "a NetworkPolicy that lets nobody in to metrics-server, in a network that enforces every policy that comes",
+        core: false,
+        looks: &[nodes(POLICY_IN.candidates(&["control-plane-without-pod-route"]))],
+        cure: Cure::Production,
+    },
+    Scenario {
         name: "network-policy-not-enforced",
         about: "the same default-deny NetworkPolicy in a network that enforces none",
         core: false,

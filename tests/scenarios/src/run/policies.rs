@@ -1,10 +1,11 @@
 //! NetworkPolicies, and what a network that enforces them would do.
 //!
 //! The reference cluster's network enforces none. Where a scenario wants that, the same packets are dropped by rules in
-//! the pod's own network namespace, which is where a network plugin stands as well.
+//! the pod's own network namespace, which is where a network plugin stands as well. Where the cure is a policy too, the cluster
+//! is told to enforce those that come.
 
 use anyhow::{Context, Result, bail};
-use cluster::{Cluster, MetricsServer};
+use cluster::{Cluster, MetricsServer, NetworkPolicy};
 
 use super::fault::{apiservice_says, install_on_node1, log_has, working};
 
@@ -13,6 +14,9 @@ const DENY_ALL: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nm
 
 /// Lets pods of the cluster in, which kube-apiserver is none of.
 const FROM_PODS: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: from-pods, namespace: kube-system}\nspec:\n  podSelector: {}\n  policyTypes: [Ingress]\n  ingress:\n    - from: [{namespaceSelector: {}}]\n";
+
+/// Lets nobody in to metrics-server. A range of pods would leave open whether kube-apiserver sends from one of its addresses.
+const LET_NOBODY_IN: &str = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: let-nobody-in, namespace: kube-system}\nspec:\n  podSelector: {matchLabels: {k8s-app: metrics-server}}\n  policyTypes: [Ingress]\n";
 
 /// Scenarios of policies.
 pub(super) fn policies(cluster: &Cluster, name: &str) -> Option<Result<()>> {
@@ -56,6 +60,20 @@ pub(super) fn policies(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             in_pod(cluster, &node, &format!("iptables -A INPUT -s {api} -j DROP"))?;
             apiservice_says(cluster, "failing or missing response")
         }
+        "network-policy-egress-cured" => {
+            working(cluster, &MetricsServer::default())?;
+            cluster.forbid(NetworkPolicy::EgressWithoutApi)?;
+            cluster.restart_metrics_server()?;
+            log_has(cluster, "i/o timeout")
+        }
+        "network-policy-ingress-cured" => {
+            working(cluster, &MetricsServer::default())?;
+            cluster.enforce_network_policies()?;
+            cluster.apply(LET_NOBODY_IN)?;
+            cluster.wait_policies_enforced(std::time::Duration::from_secs(30))?;
+            cluster.restart_metrics_server()?;
+            apiservice_says(cluster, "failing or missing response")
+        }
         _ => bail!("not one of these"),
     };
     matches!(
@@ -64,6 +82,8 @@ pub(super) fn policies(cluster: &Cluster, name: &str) -> Option<Result<()>> {
             | "network-policy-egress"
             | "network-policy-kubelets"
             | "network-policy-ingress"
+            | "network-policy-egress-cured"
+            | "network-policy-ingress-cured"
     )
     .then(make)
 }
