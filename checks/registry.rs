@@ -107,5 +107,6 @@ pub static CHECKS: &[Check] = pages![
     crate::hpa::hpa_metrics_reordered::CHECK,
     crate::hpa::hpa_replicas_jump::CHECK,
     crate::hpa::hpa_target_refused::CHECK,
+    crate::hpa::hpa_controller_not_running::CHECK,
     crate::hpa::namespace_missing::CHECK,
 ];

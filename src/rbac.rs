@@ -185,7 +185,7 @@ fn rights(wish: &Wish) -> (BTreeMap<Where, BTreeSet<Right>>, Vec<String>) {
 /// Where an observation is made.
 fn place(need: Need, wish: &Wish) -> Where {
     match need {
-        Need::AuthConfig => kube_system(),
+        Need::AuthConfig | Need::ControllerLease => kube_system(),
         Need::ApiServers => Where::Namespace("default".to_owned()),
         Need::HpaTarget
         | Need::HpaPods
@@ -251,15 +251,16 @@ fn besides(need: Need, wish: &Wish) -> Vec<(Where, &'static str, &'static str)> 
     }
 }
 
-/// Reads `resource.group`, `resource/subresource`, `resource.group/subresource` or `configmaps/NAME`.
+/// Reads `resource.group`, `resource/subresource`, `resource.group/subresource`, `configmaps/NAME` or
+/// `leases.group/NAME`.
 fn right(verb: &str, resource: &str) -> Right {
     let (resource, below) = match resource.split_once('/') {
         Some((resource, below)) => (resource, Some(below)),
         None => (resource, None),
     };
     let (name, group) = resource.split_once('.').unwrap_or((resource, ""));
-    // A ConfigMap has no subresource: what stands there is the one that is read.
-    if name == "configmaps" {
+    // These have no subresource: what stands there is the one that is read.
+    if matches!(name, "configmaps" | "leases") {
         return (verb.to_owned(), group.to_owned(), name.to_owned(), below.map(str::to_owned));
     }
     let resource = below.map_or_else(|| name.to_owned(), |below| format!("{name}/{below}"));

@@ -36,6 +36,18 @@ pub struct Hpa {
     pub pods: Obs<Vec<HpaPod>>,
 }
 
+/// The Lease that kube-controller-manager renews every two seconds while it runs
+/// (`k8s.io/component-base/config/v1alpha1/defaults.go`), unless it runs with `--leader-elect=false`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControllerLease {
+    /// `spec.holderIdentity`: host and a random part; empty when it was given back.
+    pub holder: String,
+    /// `spec.leaseDurationSeconds`: so long after the last renewal another one takes over.
+    pub duration_s: i64,
+    /// `spec.renewTime`, by the clock of the holder's host.
+    pub renewed: Timestamp,
+}
+
 /// What the controller wrote of an autoscaler last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HpaStatus {

@@ -38,7 +38,8 @@ pub use host::{
     Runtime, ServiceRules, Setting, Unit,
 };
 pub use hpa::{
-    Hpa, HpaPod, HpaStatus, HpaTarget, MetricSource, MetricSpec, MetricValue, PodContainer, PodTemplate,
+    ControllerLease, Hpa, HpaPod, HpaStatus, HpaTarget, MetricSource, MetricSpec, MetricValue, PodContainer,
+    PodTemplate,
 };
 pub use log::{DialFailure, FrontProxyFailure, LogSignal, ScrapeFailure, Signature, read_log};
 pub use manifest::{Document, Manifests, Odd, Place, Problem, ProblemKind};
@@ -73,6 +74,8 @@ pub struct Evidence {
     pub metrics: Metrics,
     /// The HorizontalPodAutoscalers.
     pub hpas: Obs<Vec<Hpa>>,
+    /// The Lease of kube-controller-manager, in which the HPA controller runs; `None` when there is none.
+    pub controller_lease: Obs<Option<ControllerLease>>,
     /// The HorizontalPodAutoscalers that are to be deployed; nothing unless the question is the gate's.
     pub gate: Gate,
     /// The NetworkPolicies of metrics-server's namespace.
@@ -175,6 +178,7 @@ fn blank_evidence(mode: Mode, taken_at: Timestamp, blank: &Blank<'_>) -> Evidenc
             nodes: blank.of(Need::NodeMetrics),
         },
         hpas: blank.of(Need::Hpas),
+        controller_lease: blank.of(Need::ControllerLease),
         gate: Gate::default(),
         policies: blank.of(Need::NetworkPolicies),
         api_servers: blank.of(Need::ApiServers),

@@ -91,6 +91,8 @@ needs! {
     NodeMetrics => Grant::Cluster("list", "nodes.metrics.k8s.io");
     /// The HorizontalPodAutoscalers.
     Hpas => Grant::Cluster("list", "horizontalpodautoscalers.autoscaling");
+    /// The Lease by which kube-controller-manager shows that it runs.
+    ControllerLease => Grant::Namespaced("get", "leases.coordination.k8s.io/kube-controller-manager");
     /// The scale of what an HPA targets.
     HpaTarget => Grant::Namespaced("get", "deployments.apps/scale");
     /// The pods of an HPA's target.

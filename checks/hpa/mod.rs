@@ -5,6 +5,7 @@ mod gate;
 pub(crate) mod hpa_api_version_removed;
 pub(crate) mod hpa_container_missing;
 pub(crate) mod hpa_controller_not_permitted;
+pub(crate) mod hpa_controller_not_running;
 pub(crate) mod hpa_declared_twice;
 pub(crate) mod hpa_described_object_missing;
 pub(crate) mod hpa_feature_not_in_version;

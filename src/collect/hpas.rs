@@ -1,7 +1,8 @@
 //! The HorizontalPodAutoscalers, the scales of their targets, and the pods behind those.
 
 use checks::evidence::{
-    Condition, Hpa, HpaPod, HpaStatus, HpaTarget, Look, MetricSource, MetricSpec, MetricValue, Need, Obs, Why,
+    Condition, ControllerLease, Hpa, HpaPod, HpaStatus, HpaTarget, Look, MetricSource, MetricSpec,
+    MetricValue, Need, Obs, Why,
 };
 use checks::plan::{HpaSpec, MetricRef};
 use serde_json::Value;
@@ -48,6 +49,21 @@ pub(super) async fn list_all(
         }
     }
     hpas
+}
+
+/// The Lease of kube-controller-manager.
+pub(super) async fn controller_lease(asker: &Asker<'_>) -> Obs<Option<ControllerLease>> {
+    const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager";
+    let read = |lease: &Value| {
+        let spec = &lease["spec"];
+        Some(ControllerLease {
+            holder: json::text(&spec["holderIdentity"]),
+            duration_s: spec["leaseDurationSeconds"].as_i64()?,
+            renewed: json::time(&spec["renewTime"])?,
+        })
+    };
+    let resource = "leases.coordination.k8s.io/kube-controller-manager in kube-system";
+    asker.ask(Request::get(PATH)).await.find(Need::ControllerLease, "get", resource, read)
 }
 
 /// The HPAs of a namespace with the scales of their targets.

@@ -83,6 +83,9 @@ pub async fn collect(source: &Source, options: &CollectOptions) -> Evidence {
             evidence.gate.target_minor = options.target_minor;
             evidence.probes = probes::collect(&asker, &options.probes, evidence.taken_at).await;
             evidence.hpas = hpas::collect(&asker, options, source.context_namespace()).await;
+            if evidence.hpas.peek().is_some_and(|hpas| !hpas.is_empty()) {
+                evidence.controller_lease = hpas::controller_lease(&asker).await;
+            }
             evidence.requests = asker.into_requests();
             evidence
         }
@@ -126,6 +129,11 @@ async fn pipeline(
         front_proxy,
         metrics,
         hpas: Obs::unseen(Need::Hpas, [], Why::NotAsked("the pipeline was the question".to_owned())),
+        controller_lease: Obs::unseen(
+            Need::ControllerLease,
+            [],
+            Why::NotAsked("no autoscaler was seen that it would serve".to_owned()),
+        ),
         gate: Gate::default(),
         policies: asked_for.policies,
         api_servers: asked_for.api_servers,

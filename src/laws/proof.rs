@@ -82,6 +82,7 @@ const NOT_COUNTED: &[(&str, &str)] = &[
     ("hpa-request-missing", "of one autoscaler, not of the pipeline"),
     ("hpa-target-missing", "of one autoscaler, not of the pipeline"),
     ("hpa-metrics-api-missing", "of one autoscaler, not of the pipeline"),
+    ("hpa-controller-not-running", "of autoscalers, not of the pipeline, and few may read the Lease"),
     ("proxy-client-cert-missing", "hidden by anonymous privileges, with which the Metrics API answers"),
 ];
 

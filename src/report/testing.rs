@@ -223,6 +223,7 @@ fn evidence() -> Evidence {
             nodes: unseen(Need::NodeMetrics),
         },
         hpas: unseen(Need::Hpas),
+        controller_lease: unseen(Need::ControllerLease),
         gate: Gate::default(),
         policies: unseen(Need::NetworkPolicies),
         api_servers: unseen(Need::ApiServers),

@@ -36,7 +36,7 @@ fn granted(rule: &Value) -> Vec<(String, String)> {
                 let named =
                     if group.is_empty() { format!("{head}{sub}") } else { format!("{head}.{group}{sub}") };
                 match words(rule, "resourceNames").as_slice() {
-                    names if !names.is_empty() && group.is_empty() => {
+                    names if !names.is_empty() && matches!(head, "configmaps" | "leases") => {
                         all.extend(names.iter().map(|name| (verb.to_owned(), format!("{named}/{name}"))));
                     }
                     _ => all.push((verb.to_owned(), named)),

@@ -22,6 +22,15 @@ object! {
 }
 
 object! {
+    /// The Lease that kube-controller-manager renews while it runs.
+    CONTROLLER_LEASE "Lease" Fields {
+        holder: Text, "Who holds it.";
+        duration_s: Int, "So many seconds after the last renewal another one takes over.";
+        renewed: Time, "When it was renewed last.";
+    }
+}
+
+object! {
     /// What an autoscaler scales.
     TARGET "Target" Tuple {
         api_version: Text, "Such as `apps/v1`.";

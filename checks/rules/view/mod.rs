@@ -59,7 +59,7 @@ mod nodes;
 
 use Shape::{Bool, Int, List, Optional, Seen, SomeTexts, Text, TextUnless, Texts, Time};
 pub use gate::GATE;
-use hpas::HPA;
+use hpas::{CONTROLLER_LEASE, HPA};
 use nodes::{CERTIFICATE, NODE};
 
 const TEXTS: Shape = List(&Text);
@@ -79,6 +79,8 @@ object! {
         front_proxy: Shape::Object(&FRONT_PROXY), "The identity with which kube-apiserver calls metrics-server.";
         metrics: Shape::Object(&METRICS), "What the Metrics API answers.";
         hpas: Seen(Need::Hpas, &List(&Shape::Object(&HPA))), "The HorizontalPodAutoscalers.";
+        controller_lease: Seen(Need::ControllerLease, &Optional(&Shape::Object(&CONTROLLER_LEASE))),
+            "The Lease of kube-controller-manager; absent where it runs without election of a leader.";
         gate: Optional(&Shape::Object(&GATE)), "What a `gate` is asked about; absent in the other modes.";
     }
 }

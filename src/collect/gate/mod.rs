@@ -115,6 +115,9 @@ pub(super) async fn collect(source: &Source, options: &CollectOptions, input: &G
         evidence
     };
     evidence.mode = Mode::Gate;
+    if !gate.plans.is_empty() {
+        evidence.controller_lease = super::hpas::controller_lease(&asker).await;
+    }
     evidence.gate = gate;
     evidence.requests = asker.into_requests();
     evidence

@@ -15,6 +15,11 @@ use super::stack::{Answer, Client, Failure, read_only};
 use crate::source::observation::FailureKind;
 use crate::source::request::{Host, authority};
 
+/// How often one is asked that refuses without trying.
+const ATTEMPTS: u32 = 4;
+/// How long after such an answer it is asked again.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// What it takes to ask them; or why none is asked.
 #[derive(Debug)]
 pub(super) struct Instances(Result<Known, &'static str>);
@@ -80,7 +85,7 @@ impl Instances {
         let mut last = not_asked(&address, "there is no name to verify it by");
         for name in [None, known.name.clone()] {
             let client = known.client(&url, name).map_err(|error| not_asked(&address, &error.to_string()))?;
-            match client.send("GET", path, None).await {
+            match patiently(&client, path).await {
                 // Nothing was sent to who is not of this cluster by that name; there may be another to know it by.
                 Err(failure) if failure.kind == FailureKind::Tls => last = failure,
                 answer => return answer,
@@ -98,6 +103,24 @@ impl Known {
         let authorization = self.authorization.clone();
         Client::new(url.clone(), String::new(), &config, authorization, None, self.timeout, read_only)
     }
+}
+
+/// Asks, and again where it refused without trying. It does so while it holds the APIService for unavailable, which is a
+/// moment where kube-apiservers differ: the others write at once what they find (`handler_proxy.go`, `ServeHTTP`).
+async fn patiently(client: &Client, path: &str) -> Result<Answer, Failure> {
+    for _ in 1..ATTEMPTS {
+        match client.send("GET", path, None).await {
+            Ok(answer) if answer.status == 503 && !has_tried(&answer) => tokio::time::sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
+    client.send("GET", path, None).await
+}
+
+/// Whether a 503 says that somebody was dialled (`responder` in `handler_proxy.go`).
+fn has_tried(answer: &Answer) -> bool {
+    let words = b"trying to reach service";
+    answer.bytes.windows(words.len()).any(|part| part == words)
 }
 
 fn not_asked(address: &impl std::fmt::Display, why: &str) -> Failure {

@@ -31,12 +31,32 @@ async fn who_proves_to_be_of_the_cluster_is_asked_with_the_credential() {
         (["api.example.org"], "https://api.example.org:6443"),
     ] {
         let tls = config(&pki.pair(&names), None, ALL_VERSIONS);
-        let server = Server::start_as(tls, Behaviour::Answer(|_, _| (503, &[], Vec::new()))).await;
+        let server = Server::start_as(tls, Behaviour::Answer(|_, _| (404, &[], Vec::new()))).await;
         let (came, _) = asked(&server, kubeconfig, &pki).await;
-        assert_eq!(came, Ok(503), "{names:?}");
+        assert_eq!(came, Ok(404), "{names:?}");
         let [request] = &server.requests()[..] else { panic!("{:?}", server.requests()) };
         assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", PATH));
         assert_eq!(request.headers["authorization"], "Bearer canary-5ecret");
+    }
+}
+
+#[tokio::test]
+async fn who_refuses_without_trying_is_asked_again_and_not_for_ever() {
+    const TRIED: &[u8] = b"error trying to reach service: context deadline exceeded";
+    let pki = Pki::new();
+    let kubeconfig = "https://api.example.org:6443";
+    for (answer, requests) in [
+        // It tried the third time.
+        (Behaviour::Answer(|n, _| (503, &[], if n < 3 { Vec::new() } else { TRIED.to_vec() })), 3),
+        (Behaviour::Answer(|_, _| (503, &[], b"service unavailable".to_vec())), 4),
+        (Behaviour::Answer(|_, _| (503, &[], TRIED.to_vec())), 1),
+        (Behaviour::Answer(|_, _| (500, &[], Vec::new())), 1),
+    ] {
+        let tls = config(&pki.pair(&["127.0.0.1"]), None, ALL_VERSIONS);
+        let server = Server::start_as(tls, answer).await;
+        let (came, _) = asked(&server, kubeconfig, &pki).await;
+        assert!(matches!(came, Ok(503 | 500)), "{came:?}");
+        assert_eq!(server.requests().len(), requests);
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`SCENARIOS`] holds what is expected; it is data, and the replay of the recordings reads it as well.
 //! With the feature `run` the faults and the runner are there too.
 
+mod autoscalers;
 mod expect;
 mod instances;
 mod list;
@@ -13,19 +14,20 @@ mod verify;
 #[cfg(feature = "run")]
 pub mod run;
 
+use autoscalers::AUTOSCALERS;
 pub use expect::{Cure, Expect, Look, Mode, Scenario};
 use instances::INSTANCES;
 use list::CHAIN;
 use machines::MACHINES;
 use probes::PROBES;
 
-/// Every scenario: those of the chain, those of several kube-apiservers, those of the machines
+/// Every scenario: those of the chain, those of autoscalers, those of several kube-apiservers, those of the machines
 /// beneath, and those in which pods look.
 pub const SCENARIOS: &[Scenario] = &joined();
 
-const PARTS: [&[Scenario]; 4] = [CHAIN, &INSTANCES, &MACHINES, &PROBES];
+const PARTS: [&[Scenario]; 5] = [CHAIN, &AUTOSCALERS, &INSTANCES, &MACHINES, &PROBES];
 
-const COUNT: usize = CHAIN.len() + INSTANCES.len() + MACHINES.len() + PROBES.len();
+const COUNT: usize = CHAIN.len() + AUTOSCALERS.len() + INSTANCES.len() + MACHINES.len() + PROBES.len();
 
 const fn joined() -> [Scenario; COUNT] {
     let mut all = [MACHINES[0]; COUNT];

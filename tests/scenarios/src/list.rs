@@ -96,7 +96,7 @@ pub(crate) const CHAIN: &[Scenario] = &[
     Scenario {
         name: "self-signed-one",
         about: "one kubelet of two with the certificate that it generates itself",
-        core: true,
+        core: false,
         looks: &[nodes(SELF_SIGNED.on(&["Node node2"])), api(SELF_SIGNED.on(&["Node node2"]))],
         cure: Cure::Production,
     },
@@ -284,7 +284,7 @@ pub(crate) const CHAIN: &[Scenario] = &[
     Scenario {
         name: "no-proxy-client-cert",
         about: "kube-apiserver without --proxy-client-cert-file",
-        core: true,
+        core: false,
         looks: &[
             nodes(Expect::roots(&["proxy-client-cert-missing"])),
             api(Expect::roots(&["proxy-client-cert-missing"])),
@@ -521,40 +521,6 @@ pub(crate) const CHAIN: &[Scenario] = &[
         about: "a metrics-server that has just started",
         core: true,
         looks: &[nodes(Expect::open(&["metrics-server-not-ready"]))],
-        cure: Cure::None,
-    },
-    Scenario {
-        name: "hpa-works",
-        about: "an HPA that reads its metric",
-        core: false,
-        looks: &[nodes(CLEAN), api(CLEAN)],
-        cure: Cure::None,
-    },
-    Scenario {
-        name: "hpa-without-request",
-        about: "an HPA whose pods lack the CPU request",
-        core: true,
-        looks: &[
-            nodes(Expect::roots(&["hpa-request-missing"]).on(&["HorizontalPodAutoscaler team/web"])),
-            api(Expect::roots(&["hpa-request-missing"])),
-        ],
-        cure: Cure::Production,
-    },
-    Scenario {
-        name: "hpa-without-target",
-        about: "an HPA whose target does not exist",
-        core: false,
-        looks: &[nodes(Expect::roots(&["hpa-target-missing"])), api(Expect::roots(&["hpa-target-missing"]))],
-        cure: Cure::None,
-    },
-    Scenario {
-        name: "hpa-without-adapter",
-        about: "an HPA on a custom metric that no adapter serves",
-        core: false,
-        looks: &[
-            nodes(Expect::roots(&["hpa-metrics-api-missing"])),
-            api(Expect::roots(&["hpa-metrics-api-missing"])),
-        ],
         cure: Cure::None,
     },
     Scenario {

@@ -62,7 +62,7 @@ pub(crate) const PROBES: [Scenario; 7] = [
     Scenario {
         name: "probe-forward-drop",
         about: "FORWARD policy DROP on metrics-server's node, found by a pod there",
-        core: true,
+        core: false,
         looks: &[at_machines(Expect::roots(&["forward-policy-drop"]).on(&["Node node1"]))],
         cure: Cure::None,
     },

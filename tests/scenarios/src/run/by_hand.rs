@@ -1,7 +1,7 @@
 //! What a person does who follows a cure that is words, no command.
 
 use anyhow::{Result, bail};
-use cluster::Cluster;
+use cluster::{Cluster, Component};
 
 /// Follows the cure of a scenario.
 pub(super) fn follow(cluster: &Cluster, name: &str) -> Result<()> {
@@ -12,6 +12,7 @@ pub(super) fn follow(cluster: &Cluster, name: &str) -> Result<()> {
             .ok()
             .map(drop),
         "machines-manifest-unread" => cluster.read_manifests_again("cp"),
+        "hpa-controller-stopped" => cluster.start(Component::ControllerManager, "cp"),
         _ => bail!("nobody knows how to follow the cure of {name}"),
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn options(scenario: &Scenario) -> Options {
     // Names of clusters have room for twenty characters.
     let options = Options::new(format!("s-{}", short(scenario.name))).serving(&Serving::Bootstrapped);
     let options = super::machines::options(fault, options);
+    let options = super::autoscalers::options(fault, options);
     match fault {
         "healthy-insecure"
         | "self-signed-all"
@@ -82,7 +83,7 @@ pub(super) fn inject(cluster: &Cluster, name: &str) -> Result<()> {
         identity,
         registration,
         super::pods::pods,
-        hpas,
+        super::autoscalers::autoscalers,
     ];
     let made = kinds.into_iter().find_map(|kind| kind(cluster, name));
     made.unwrap_or_else(|| bail!("nobody knows how to make {name}"))
@@ -343,19 +344,6 @@ fn registration(cluster: &Cluster, name: &str) -> Option<Result<()>> {
     .then(make)
 }
 
-/// HPAs on a pipeline that works.
-fn hpas(cluster: &Cluster, name: &str) -> Option<Result<()>> {
-    let make = || match name {
-        "hpa-works" => hpa(cluster, Some("50m"), "web", CPU, "ValidMetricFound"),
-        "hpa-without-request" => hpa(cluster, None, "web", CPU, "missing request for cpu"),
-        "hpa-without-target" => hpa(cluster, Some("50m"), "nobody", CPU, "not found"),
-        "hpa-without-adapter" => hpa(cluster, Some("50m"), "web", REQUESTS, "custom.metrics.k8s.io"),
-        _ => bail!("not one of these"),
-    };
-    matches!(name, "hpa-works" | "hpa-without-request" | "hpa-without-target" | "hpa-without-adapter")
-        .then(make)
-}
-
 /// Installs with metrics-server's pod on the first node. Since 0.9 metrics-server needs metrics of pods to be
 /// Ready, and its own pod is the only one: on a node that it cannot scrape it would never be.
 pub(super) fn install_on_node1(cluster: &Cluster) -> Result<()> {
@@ -540,25 +528,4 @@ fn anonymous_admin(cluster: &Cluster) -> Result<()> {
         "--user=system:anonymous",
     ];
     cluster.kubectl(&binding).map(drop)
-}
-
-const CPU: &str =
-    "type: Resource\n    resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}";
-const REQUESTS: &str =
-    "type: Pods\n    pods: {metric: {name: http_requests}, target: {type: AverageValue, averageValue: 10}}";
-
-/// A workload and an HPA on a pipeline that works; waits until the controller says what it lacks.
-fn hpa(cluster: &Cluster, cpu: Option<&str>, target: &str, metric: &str, says: &str) -> Result<()> {
-    cluster.kubectl(&["create", "namespace", "team"])?;
-    cluster.deploy_workload("team", "web", cpu)?;
-    working(cluster, &MetricsServer::default())?;
-    cluster.apply(&format!(
-        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: web, namespace: team}}\nspec:\n  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {target}}}\n  minReplicas: 1\n  maxReplicas: 3\n  metrics:\n  - {metric}\n"
-    ))?;
-    cluster.wait(&format!("the HPA controller to say {says:?}"), SHOWS, || {
-        let hpa = cluster.get(&["-n", "team", "hpa", "web"])?;
-        let text = hpa["status"]["conditions"].to_string();
-        anyhow::ensure!(text.contains(says), "it says {text}");
-        Ok(true)
-    })
 }

@@ -1,5 +1,6 @@
 //! The runner: a cluster a scenario, several side by side.
 
+mod autoscalers;
 mod by_hand;
 mod cure;
 mod fault;
