@@ -1,7 +1,7 @@
 //! What is known of packets where a machine was looked at and no cluster was asked.
 
 use crate::check::{Context, Question, Undecided};
-use crate::evidence::{Host, Mode, Need, Why};
+use crate::evidence::{Host, Mode, Need, Route, Why};
 use crate::filter::{Addresses, Family, Filters};
 
 /// A machine that was asked alone must not be called fit where its packet filter, its forwarding or its rules for Services were
@@ -56,14 +56,39 @@ pub(super) fn pods(ctx: &Context<'_>, host: &Host) -> Result<Option<Pods>, Undec
         let address = route.destination.trim_end_matches("/32").trim_end_matches("/128");
         if let Some(source) = Addresses::read(address).filter(|_| !address.contains('/')) {
             // Calico refuses what goes to addresses of its block that no pod has: such a route names the block.
-            let blocks = ctx.need(&host.routes)?.iter().filter(|route| route.device.is_empty());
-            let mut blocks = blocks.filter_map(|route| Addresses::read(&route.destination));
-            let range = blocks.find(|block| is_narrow(*block) && block.holds(source));
+            let range = blocks(ctx.need(&host.routes)?).into_iter().find(|block| block.holds(source));
             return Ok(Some(Pods { source, range }));
         }
     }
     Ok(None)
 }
+
+/// Calico's blocks of pods on this machine. It refuses what goes to addresses of its block that no pod has, and such a
+/// route names the block. So may an operator's own for any range: a block has the size of one, and a pod in it.
+fn blocks(routes: &[Route]) -> Vec<Addresses> {
+    let pods: Vec<Addresses> = routes
+        .iter()
+        .filter(|route| PODS.iter().any(|start| route.device.starts_with(start)))
+        .filter_map(|route| Addresses::read(&route.destination).filter(|one| one.is_single()))
+        .collect();
+    let mut blocks: Vec<(u8, Addresses)> = routes
+        .iter()
+        .filter(|route| route.device.is_empty())
+        .filter_map(|route| {
+            let (_, bits) = route.destination.split_once('/')?;
+            let bits: u8 = bits.parse().ok()?;
+            let block = Addresses::read(&route.destination)?;
+            let is_block = BLOCKS.iter().any(|sizes| sizes.0 == block.family() && sizes.1.contains(&bits));
+            (is_block && pods.iter().any(|pod| block.holds(*pod))).then_some((bits, block))
+        })
+        .collect();
+    blocks.sort_by_key(|(bits, _)| std::cmp::Reverse(*bits));
+    blocks.into_iter().map(|(_, block)| block).collect()
+}
+
+/// The sizes that Calico lets its blocks have, in bits of the prefix (`IPPool.spec.blockSize`).
+const BLOCKS: [(Family, std::ops::RangeInclusive<u8>); 2] =
+    [(Family::Ipv4, 20..=31), (Family::Ipv6, 116..=127)];
 
 /// Whether these are addresses of somebody in particular, and not all or half of them.
 fn is_narrow(range: Addresses) -> bool {
@@ -81,14 +106,17 @@ const OVERLAYS: [&str; 4] = ["flannel", "vxlan.calico", "tunl0", "wireguard.cali
 pub(super) fn senders(host: &Host, own: &[Addresses]) -> Vec<Addresses> {
     let routes = host.routes.peek().map(Vec::as_slice).unwrap_or_default();
     let starts = |device: &str, with: &[&str]| with.iter().any(|start| device.starts_with(start));
+    let blocks = blocks(routes);
     let mut found: Vec<Addresses> = Vec::new();
     for route in routes {
         let Some(range) = Addresses::read(&route.destination).filter(|range| is_narrow(*range)) else {
             continue;
         };
         let (device, is_direct) = (route.device.as_str(), route.via.is_none());
-        let is_of_pods = BRIDGES.contains(&device) || starts(device, &OVERLAYS) || device.is_empty();
+        let is_block = device.is_empty() && blocks.contains(&range);
+        let is_of_pods = BRIDGES.contains(&device) || starts(device, &OVERLAYS) || is_block;
         let is_of_nodes = is_direct
+            && !device.is_empty()
             && !range.is_single()
             && !starts(device, &OTHERS)
             && own.iter().any(|address| range.holds(*address));
@@ -244,8 +272,16 @@ mod tests {
         assert!(step.manual.contains("PODS:.spec.podCIDR"), "{}", step.manual);
         // Calico's block is.
         let mut block = drop("");
-        block.routes =
-            seen(Need::HostRoutes, vec![route("10.244.1.5/32", "cali12345"), route("10.244.1.0/26", "")]);
+        block.routes = seen(
+            Need::HostRoutes,
+            vec![
+                // What an operator refuses is no range of pods.
+                route("10.0.0.0/8", ""),
+                route("10.244.0.0/20", ""),
+                route("10.244.1.5/32", "cali12345"),
+                route("10.244.1.0/26", ""),
+            ],
+        );
         let Outcome::Fail(finding) = outcome(check, block) else { panic!("it is dropped") };
         let command = &cure(&forward_policy_drop::CHECK, &finding).steps[0].command;
         assert!(command.contains("iptables-nft -I FORWARD -s 10.244.1.0/26 -j ACCEPT"), "{command}");
@@ -275,6 +311,8 @@ mod tests {
                 ("0.0.0.0/0", Some("192.168.56.1"), "eth0"),
                 ("10.0.0.0/8", Some("192.168.56.2"), "eth0"),
                 ("172.17.0.0/16", None, "docker0"),
+                ("10.128.0.0/9", None, ""),
+                ("172.20.1.0/26", None, ""),
                 ("192.168.56.0/24", None, "eth0"),
                 ("10.244.1.0/24", None, "cni0"),
                 ("10.244.2.0/24", Some("10.244.2.0"), "flannel.1"),

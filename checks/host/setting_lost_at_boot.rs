@@ -25,8 +25,10 @@
 //! something anew after the files were read are not known. Who loads `br_netfilter` is looked for in `modules-load.d`,
 //! `/etc/modules`, the kernel's arguments, units that are started, their scripts, `rc.local`, cron and cloud-init; a pod with enough
 //! privileges may load it too, which nothing shows: that finding is likely, not certain. flannel, kube-proxy and containerd
-//! do not load it. Where Docker is started or another module uses it, it stays open. Where something says `swapoff` at boot, as a
-//! drop-in of the kubelet's unit may, swap is taken for off.
+//! do not load it. Where Docker is started, the machine is one of k3s, RKE2, k0s or `MicroK8s`, another module uses it, or a
+//! file below `/etc` mentions it, it stays open. Where something says `swapoff` at boot, as a
+//! drop-in of the kubelet's unit may, swap is taken for off; that is looked for in the same places, and so that finding is
+//! likely too.
 //!
 //! ## References
 //!
@@ -183,7 +185,9 @@ fn swap(ctx: &Context<'_>, host: &Host, subject: &Subject) -> Result<Option<Find
     let mut found = Finding::new(subject.clone(), detail)
         .cite(&host.swap_at_boot, source.file.clone(), source.name.clone(), "no swap")
         .fact("run_on", place::run_on(host))
-        .fact("swap", source.file.clone());
+        .fact("swap", source.file.clone())
+        // Who turns it off again at boot may do it in a way that is not looked for.
+        .likely(&[]);
     if now > 0 {
         found = found.cite(&host.swap_bytes, "swap", now.to_string(), "0");
     }
@@ -258,8 +262,8 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             policy(ctx, host, &subject),
             kubelet(ctx, host, &subject),
             by_routes(ctx, host, &subject),
-            bridge_module(ctx, host, &subject),
             swap(ctx, host, &subject),
+            bridge_module(ctx, host, &subject),
         ];
         let mut missing = None;
         for one in found {
@@ -315,10 +319,15 @@ fn remedies(evidence: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
             format!("accept pods' packets in {}, or have the CNI do so", fact("loader").unwrap_or_default()),
         )
     });
+    let cost = if findings.iter().any(|finding| finding.facts.contains_key("swap")) {
+        "Swap is turned off at once, and what is in it has to fit into memory."
+    } else {
+        ""
+    };
     vec![Remedy {
         title: "Let the machine be after a boot as it is now".to_owned(),
         audience: Audience::Production,
-        cost: String::new(),
+        cost: cost.to_owned(),
         leaves: Vec::new(),
         steps: steps.collect(),
     }]

@@ -36,6 +36,9 @@ pub(super) fn host<'e>(evidence: &'e Evidence, subject: &Subject) -> Option<&'e 
 const LINE: &str = "^[[:space:]]*[^#[:space:]]+[[:space:]]+[^[:space:]]+[[:space:]]+swap([[:space:]]|$)";
 const NOAUTO: &str = "[[:space:],]noauto([[:space:],]|$)";
 
+/// With which `OpenRC` reads fstab for swap at boot.
+const OPENRC: &str = "/etc/runlevels/boot/swap";
+
 /// The units that have to be kept from starting one by one, each with the word for it: what an owner wrote below `/etc`
 /// cannot be masked.
 fn units(host: Option<&Host>) -> Vec<(&'static str, String)> {
@@ -51,7 +54,7 @@ fn units(host: Option<&Host>) -> Vec<(&'static str, String)> {
 /// A script that turns swap off, now and at boot; run again it changes nothing more.
 pub(super) fn script(host: Option<&Host>, and_then: &str) -> String {
     let mut script = format!(
-        "(\nset -e\nswapoff -a\nif grep -sE '{LINE}' /etc/fstab | grep -qvE '{NOAUTO}'; then\n  [ -e /etc/fstab.before-swapoff ] || cp -p /etc/fstab /etc/fstab.before-swapoff\n  sed -i -E '/{NOAUTO}/!s/{LINE}/#&/' /etc/fstab\nfi\nsystemctl mask swap.target\n"
+        "(\nset -e\nswapoff -a\nif grep -sE '{LINE}' /etc/fstab | grep -qvE '{NOAUTO}'; then\n  [ -e /etc/fstab.before-swapoff ] || cp -p /etc/fstab /etc/fstab.before-swapoff\n  sed -i -E '/{NOAUTO}/!s/{LINE}/#&/' /etc/fstab\nfi\n[ ! -e {OPENRC} ] || rc-update del swap boot\n! command -v systemctl >/dev/null || systemctl mask swap.target\n"
     );
     for (how, unit) in units(host) {
         // Writing to a String cannot fail.
@@ -63,7 +66,7 @@ pub(super) fn script(host: Option<&Host>, and_then: &str) -> String {
 /// What shows that swap stays off after a boot.
 pub(super) fn stays_off(host: Option<&Host>) -> String {
     let mut words = format!(
-        "! grep -sE '{LINE}' /etc/fstab | grep -qvE '{NOAUTO}' && [ \"$(systemctl is-enabled swap.target)\" = masked ]"
+        "! grep -sE '{LINE}' /etc/fstab | grep -qvE '{NOAUTO}' && [ ! -e {OPENRC} ] && {{ ! command -v systemctl >/dev/null || [ \"$(systemctl is-enabled swap.target)\" = masked ]; }}"
     );
     for (_, unit) in units(host) {
         let _ = write!(words, " && ! systemctl is-enabled --quiet -- {unit}");

@@ -22,7 +22,8 @@
 //! The Lease is measured by the API server's clock and was written by that of the host of kube-controller-manager; where
 //! these are minutes apart, it looks older than it is. A kube-controller-manager with `--leader-elect=false` renews none,
 //! which is how k3s runs it and others with a single control-plane host; a Lease from an earlier time may be left
-//! there. So an old one proves nothing once the controller has written to an autoscaler later. Without the right to read
+//! there. So an old one proves nothing once the controller has written to an autoscaler later, and after a day nothing but an
+//! autoscaler that nobody looked at does; until then it is called likely. Without the right to read
 //! the Lease the question stays open, and the verdict rests on what else was seen. A controller that is
 //! switched off (`--controllers=-horizontal-pod-autoscaler-controller`) is not seen here: the Lease is renewed all the same.
 //!
@@ -62,6 +63,10 @@ pub(crate) const CHECK: Check = Check {
 const LATE_S: i64 = 15;
 /// From then on nobody renews it, in seconds beyond two of its durations. It has to be more than clocks differ.
 const GONE_S: i64 = 150;
+/// No Lease lasts longer, in seconds.
+const MAX_DURATION_S: i64 = 3_600;
+/// Beyond that it is likelier that a Lease was left over than that nobody has noticed, in seconds.
+const LEFT_OVER_S: i64 = 86_400;
 /// The controller looks at a new autoscaler within 15 seconds, and at first it reads all lists, in seconds.
 const FIRST_LOOK_S: i64 = 120;
 
@@ -83,10 +88,11 @@ fn decide(ctx: &Context<'_>, evidence: &Evidence, subject: Subject) -> Decision 
         return Ok(not_applicable("kube-controller-manager keeps no Lease, as one alone may"));
     };
     let age_s = support::age_s(evidence, lease.renewed);
-    if age_s <= lease.duration_s.saturating_add(LATE_S) {
+    let duration_s = lease.duration_s.clamp(0, MAX_DURATION_S);
+    if age_s <= duration_s + LATE_S {
         return Ok(Outcome::Pass);
     }
-    if age_s <= lease.duration_s.saturating_mul(2).saturating_add(GONE_S) {
+    if age_s <= duration_s * 2 + GONE_S {
         let why = format!("the Lease of kube-controller-manager is {age_s} s old, and another may take over");
         return Err(Undecided { need: Need::ControllerLease, why: Why::TooEarly(why) });
     }
@@ -101,6 +107,13 @@ fn decide(ctx: &Context<'_>, evidence: &Evidence, subject: Subject) -> Decision 
             && hpa.created > lease.renewed
             && support::age_s(evidence, hpa.created) > FIRST_LOOK_S
     });
+    if !ignored && age_s > LEFT_OVER_S {
+        let why = format!(
+            "the Lease of kube-controller-manager is {} h old, and may be left over from before it ran without one",
+            age_s / 3600
+        );
+        return Err(Undecided { need: Need::ControllerLease, why: Why::NotAsked(why) });
+    }
     let detail = format!(
         "kube-controller-manager has not renewed its Lease for {} min, and it is what reads the metrics",
         age_s / 60
@@ -136,7 +149,7 @@ fn seen_hpas<'e>(ctx: &Context<'_>, evidence: &'e Evidence) -> Result<Vec<&'e Hp
 
 /// Whether the controller has written to it after it renewed the Lease for the last time.
 fn is_written_since(hpa: &Hpa, lease: &ControllerLease) -> bool {
-    let last = lease.renewed + SignedDuration::from_secs(lease.duration_s.clamp(0, 3600));
+    let last = lease.renewed + SignedDuration::from_secs(lease.duration_s.clamp(0, MAX_DURATION_S));
     let later = |at: Timestamp| at > last;
     hpa.conditions.iter().any(|condition| later(hpa.created) || condition.since.is_some_and(later))
 }
@@ -269,6 +282,18 @@ mod tests {
         assert_eq!(said(&gate(90_000, &[(80_000, Some(70_000))])), "n/a");
         assert_eq!(said(&installed(90_000, &[(80_000, Some(70_000))])), "n/a");
         assert_eq!(said(&gate(90_000, &[(95_000, Some(70_000))])), "n/a");
+        // Nor does one of long ago beside autoscalers at which nothing has changed, nor an absurd one.
+        assert_eq!(said(&gate(90_000, &[(300_000, Some(200_000))])), "open");
+        assert_eq!(said(&gate(90_000, &[(300_000, Some(200_000)), (300, None)])), "fail");
+        for (age_s, duration_s, expected) in
+            [(600, i64::MIN, "likely"), (600, i64::MAX, "pass"), (-90_000_000, i64::MIN, "pass")]
+        {
+            let mut odd = gate(age_s, &[OLD]);
+            let renewed = ago(&odd, age_s);
+            let lease = ControllerLease { holder: String::new(), duration_s, renewed };
+            odd.controller_lease = seen(Need::ControllerLease, Some(lease));
+            assert_eq!(said(&odd), expected, "{age_s} s, {duration_s} s");
+        }
         let mut none = gate(600, &[OLD]);
         none.controller_lease = seen(Need::ControllerLease, None);
         assert_eq!(said(&none), "n/a");

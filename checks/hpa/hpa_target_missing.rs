@@ -97,7 +97,9 @@ fn gate(evidence: &Evidence, results: &mut Results<'_>) {
         }
         let scale = ctx.need(&plan.scale);
         // What will be in a namespace that is not there yet, only the deploy shows; a slip it does not cure.
-        let absent = scale.is_err() && near.is_some() && plan::is_absent(ctx, evidence, &plan.namespace);
+        let absent = scale.is_err()
+            && near.is_some_and(|near| is_a_slip(evidence, plan, near))
+            && plan::is_absent(ctx, evidence, &plan.namespace);
         if !absent && scale?.is_some() {
             return Ok(Outcome::Pass);
         }
@@ -138,6 +140,14 @@ fn gate(evidence: &Evidence, results: &mut Results<'_>) {
         }
         Ok(fail(finding))
     });
+}
+
+/// Whether a reference means this object although it does not say so: it is of the same namespace, and no other
+/// autoscaler's target. Of two that are alike each may have its own, and another deploy may bring one.
+fn is_a_slip(evidence: &Evidence, plan: &Plan, near: &Document) -> bool {
+    let is_target =
+        |other: &Plan| evidence.gate.target_of(other).is_some_and(|target| std::ptr::eq(target, near));
+    evidence.gate.namespace_of(near) == plan.namespace && !hpa::applied(evidence).any(is_target)
 }
 
 /// The fields of a reference that differ from what it is to mean.
@@ -277,6 +287,19 @@ mod tests {
         );
         assert_eq!(word(&of(&target("web", &[deployment("web", json!([]))]))), "pass");
         assert_eq!(word(&of(&target("wbe", &[deployment("web", json!([]))]))), "fail");
+        // Whoever is another autoscaler's target is not meant, nor who is elsewhere.
+        let first = autoscaler("worker-1", json!([cpu(80)]));
+        let mut beside = target("worker-2", &[deployment("worker-1", json!([])), first]);
+        beside[2]["spec"]["scaleTargetRef"]["name"] = json!("worker-1");
+        let mut elsewhere = deployment("web", json!([]));
+        elsewhere["metadata"]["namespace"] = json!("other");
+        for objects in [beside, target("web", &[elsewhere])] {
+            let mut evidence = online(&objects);
+            evidence.gate.namespaces.get_mut("shop").expect("the namespace").exists =
+                seen(Need::Namespaces, false);
+            evidence.gate.plans[0].scale = Obs::unseen(Need::HpaTarget, [0], why());
+            assert_eq!(word(&CHECK.run(&evidence).results[0].1), "open", "{objects:?}");
+        }
     }
 
     #[test]

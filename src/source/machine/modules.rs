@@ -76,7 +76,51 @@ fn by_others(root: &Root, users: Option<&str>) -> Look<Option<BootValue>> {
             return Ok(Some(value("perhaps", unit)));
         }
     }
-    Ok(None)
+    // k3s and k0s load it when they start, however they are started (k3s `pkg/agent/syssetup`, k0s
+    // `pkg/component/worker`); RKE2 is made of the one, and what `MicroK8s` does was not looked at.
+    for folder in ["/var/lib/rancher", "/etc/rancher", "/var/lib/k0s", "/etc/k0s", "/var/snap/microk8s"] {
+        if root.exists(folder)? {
+            return Ok(Some(value("perhaps", folder)));
+        }
+    }
+    Ok(mentioned(root).map(|file| value("perhaps", &file)))
+}
+
+/// Where else the word may stand for a load at boot: with other modules, with interfaces, devices, the initial file system, and in
+/// scripts of `OpenRC` and System V; and units, in any line, of an instance of `modprobe@.service` above all.
+const ELSEWHERE: [&str; 10] = [
+    "/etc/modprobe.d",
+    "/etc/network",
+    "/etc/network/interfaces.d",
+    "/etc/network/if-pre-up.d",
+    "/etc/udev/rules.d",
+    "/etc/initramfs-tools",
+    "/etc/dracut.conf.d",
+    "/etc/local.d",
+    "/etc/init.d",
+    "/etc/systemd/system",
+];
+/// So many files of each are read, and so much of each.
+const FILES: usize = 500;
+const FILE: usize = 64 << 10;
+
+/// A file that mentions the module.
+fn mentioned(root: &Root) -> Option<String> {
+    let names = [BRIDGE, "br-netfilter"];
+    let has =
+        |line: &str| !line.trim_start().starts_with('#') && names.iter().any(|name| line.contains(name));
+    ELSEWHERE.iter().find_map(|folder| {
+        let found = root.names(folder).unwrap_or_default();
+        found.iter().take(FILES).find_map(|name| {
+            let file = format!("{folder}/{name}");
+            let says = |file: &str| root.text_part(file, FILE).is_ok_and(|part| part.text.lines().any(has));
+            let wants = |folder: &str| {
+                let wanted = root.names(folder).unwrap_or_default();
+                wanted.iter().take(FILES).any(|unit| names.iter().any(|name| unit.contains(name)))
+            };
+            (names.iter().any(|word| name.contains(word)) || says(&file) || wants(&file)).then_some(file)
+        })
+    })
 }
 
 /// The modules that are loaded, with what uses each.
@@ -163,6 +207,22 @@ mod tests {
             );
         };
         assert_eq!(boot("docker", &docker), is("perhaps", "docker.service"));
+        let k3s = |tree: &Tree| tree.write("/etc/rancher/k3s/k3s.yaml", "");
+        assert_eq!(boot("k3s", &k3s), is("perhaps", "/etc/rancher"));
+        let instance = |tree: &Tree| {
+            tree.link(
+                "/etc/systemd/system/multi-user.target.wants/modprobe@br_netfilter.service",
+                "/lib/systemd/system/modprobe@.service",
+            );
+        };
+        assert_eq!(boot("instance", &instance), is("perhaps", "/etc/systemd/system/multi-user.target.wants"));
+        let soft = |tree: &Tree| {
+            tree.write("/etc/modprobe.d/bridge.conf", "softdep bridge post: br_netfilter\n");
+        };
+        assert_eq!(boot("softdep", &soft), is("perhaps", "/etc/modprobe.d/bridge.conf"));
+        let comment =
+            |tree: &Tree| tree.write("/etc/modprobe.d/bridge.conf", "# softdep bridge post: br_netfilter\n");
+        assert_eq!(boot("comment", &comment), None);
         let used = "br_netfilter 32768 1 xt_physdev, Live 0x0\n";
         assert_eq!(
             boot("physdev", &|tree| tree.write("/proc/modules", used)),

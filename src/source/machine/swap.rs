@@ -165,9 +165,14 @@ fn value_of<'t>(text: &'t str, key: &str) -> Option<&'t str> {
 /// Units of kind `swap` that somebody wrote and something wants.
 fn swap_units(root: &Root) -> Look<Vec<SwapSource>> {
     let mut found = Vec::new();
+    let doubt = if units::is_off(root, "swap.target") {
+        "swap.target is masked, which may be all that wants it"
+    } else {
+        ""
+    };
     for unit in units::enabled(root, "swap")?.iter().take(SOURCES) {
         if let Some((file, _)) = units::texts(root, unit)?.first() {
-            found.push(source("unit", unit, file, ""));
+            found.push(source("unit", unit, file, doubt));
         }
     }
     Ok(found)
@@ -191,6 +196,10 @@ fn zram_generator(root: &Root) -> Look<Vec<SwapSource>> {
     let mut texts = Vec::new();
     for place in PLACES {
         let file = format!("{place}/zram-generator.conf");
+        // A link to nowhere stands for an empty file.
+        if is_masked(root, &file) {
+            break;
+        }
         if let Some(text) = root.text_if_any(&file).map_err(|unread| unread.unseen(&file))? {
             texts.push((file, text));
             break;
@@ -205,7 +214,7 @@ fn zram_generator(root: &Root) -> Look<Vec<SwapSource>> {
             }
         }
     }
-    for file in drop_ins.into_values() {
+    for file in drop_ins.into_values().filter(|file| !is_masked(root, file)) {
         let text = root.text_if_any(&file).map_err(|unread| unread.unseen(&file))?.unwrap_or_default();
         texts.push((file, text));
     }
@@ -231,13 +240,26 @@ fn zram_generator(root: &Root) -> Look<Vec<SwapSource>> {
                     "it is made only on machines with less memory than its limit"
                         .clone_into(&mut known.doubt);
                 }
-                ("zram-size", "0") => "its size is 0".clone_into(&mut known.doubt),
+                ("zram-size", "0") => NO_SIZE.clone_into(&mut known.doubt),
+                ("zram-size", _) if known.doubt == NO_SIZE => known.doubt.clear(),
                 _ => {}
             }
         }
     }
-    devices.retain(|device| !mounted.contains(&device.name));
+    // systemd starts neither where one of them is masked: the first needs the second.
+    let is_off = |name: &str| {
+        units::is_off(root, &format!("dev-{name}.swap"))
+            || units::is_off(root, &format!("systemd-zram-setup@{name}.service"))
+            || units::is_off(root, "systemd-zram-setup@.service")
+    };
+    devices.retain(|device| !mounted.contains(&device.name) && !is_off(&device.name));
     Ok(devices)
+}
+
+const NO_SIZE: &str = "its size is 0";
+
+fn is_masked(root: &Root, file: &str) -> bool {
+    root.link(file).is_ok_and(|target| target == "/dev/null")
 }
 
 /// The services that make swap themselves.
@@ -335,6 +357,11 @@ mod tests {
             tree.link(&wanted("dev-sdb1.swap"), "../dev-sdb1.swap");
         };
         assert_eq!(sources("unit", &unit), is("unit", "dev-sdb1.swap"));
+        let masked = |tree: &Tree| {
+            unit(tree);
+            tree.link("/etc/systemd/system/swap.target", "/dev/null");
+        };
+        assert!(sources("target masked", &masked)[0].2.contains("swap.target is masked"));
         let unwanted =
             |tree: &Tree| tree.write("/etc/systemd/system/dev-sdb1.swap", "[Swap]\nWhat=/dev/sdb1\n");
         assert_eq!(sources("unwanted", &unwanted), []);
@@ -386,6 +413,22 @@ mod tests {
             tree.write("/etc/systemd/zram-generator.conf", "");
         };
         assert_eq!(sources("emptied", &emptied), []);
+        let linked = |tree: &Tree| {
+            tree.write("/usr/lib/systemd/system-generators/zram-generator", "");
+            tree.write("/usr/lib/systemd/zram-generator.conf", "[zram0]\n");
+            tree.link("/etc/systemd/zram-generator.conf", "/dev/null");
+        };
+        assert_eq!(sources("linked to nowhere", &linked), []);
+        for unit in ["dev-zram0.swap", "systemd-zram-setup@zram0.service"] {
+            let masked = |tree: &Tree| {
+                tree.write("/usr/lib/systemd/system-generators/zram-generator", "");
+                tree.write("/usr/lib/systemd/zram-generator.conf", "[zram0]\n");
+                tree.link(&format!("/etc/systemd/system/{unit}"), "/dev/null");
+            };
+            assert_eq!(sources(unit, &masked), []);
+        }
+        assert!(zram("[zram0]\nzram-size = 0\n")[0].2.contains("size"));
+        assert_eq!(zram("[zram0]\nzram-size = 0\nzram-size = ram\n"), is("zram-generator", "zram0"));
     }
 
     #[test]
