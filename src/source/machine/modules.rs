@@ -78,13 +78,26 @@ fn by_others(root: &Root, users: Option<&str>) -> Look<Option<BootValue>> {
     }
     // k3s and k0s load it when they start, however they are started (k3s `pkg/agent/syssetup`, k0s
     // `pkg/component/worker`); RKE2 is made of the one, and what `MicroK8s` does was not looked at.
-    for folder in ["/var/lib/rancher", "/etc/rancher", "/var/lib/k0s", "/etc/k0s", "/var/snap/microk8s"] {
-        if root.exists(folder)? {
-            return Ok(Some(value("perhaps", folder)));
+    for path in OTHER_KUBERNETES {
+        if root.exists(path)? {
+            return Ok(Some(value("perhaps", path)));
         }
     }
     Ok(mentioned(root).map(|file| value("perhaps", &file)))
 }
+
+/// What k3s, RKE2, k0s and `MicroK8s` leave on a machine, whoever starts them.
+const OTHER_KUBERNETES: [&str; 9] = [
+    "/var/lib/rancher",
+    "/etc/rancher",
+    "/usr/local/bin/k3s",
+    "/usr/bin/k3s",
+    "/opt/bin/k3s",
+    "/var/lib/k0s",
+    "/etc/k0s",
+    "/usr/local/bin/k0s",
+    "/var/snap/microk8s",
+];
 
 /// Where else the word may stand for a load at boot: with other modules, with interfaces, devices, the initial file system, and in
 /// scripts of `OpenRC` and System V; and units, in any line, of an instance of `modprobe@.service` above all.
