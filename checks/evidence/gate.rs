@@ -187,6 +187,9 @@ pub struct MetricItem {
 pub struct Namespace {
     /// Whether it is there.
     pub exists: Obs<bool>,
+    /// Whether it is being deleted (`status.phase` is `Terminating`), so that it takes nothing new and soon is not there.
+    #[serde(default)]
+    pub ends: bool,
     /// The autoscalers that are there.
     pub hpas: Obs<Vec<Hpa>>,
     /// What its `LimitRanges` add to containers: resources with a default request or limit.

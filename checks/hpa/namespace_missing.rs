@@ -3,7 +3,7 @@
 //! ## What it looks at
 //!
 //! Whether the namespace of each autoscaler is in the cluster or among the manifests: as a `Namespace`, or as
-//! Red Hat's `Project` or `ProjectRequest`.
+//! Red Hat's `Project` or `ProjectRequest`. And whether the cluster is just deleting it.
 //!
 //! ## Why it matters
 //!
@@ -62,10 +62,18 @@ fn run(evidence: &Evidence, results: &mut Results<'_>) {
             if evidence.gate.offline {
                 return Ok(not_applicable("manifests alone are judged"));
             }
+            let seen = evidence.gate.namespaces.get(name);
+            if let Some(seen) = seen.filter(|seen| seen.ends) {
+                ctx.need(&seen.exists)?;
+                let detail =
+                    format!("the namespace {name} is being deleted, and takes nothing new until it is gone");
+                let finding = Finding::new(subject, detail).fact("ends", name);
+                return Ok(fail(finding.cite(&seen.exists, "status.phase", "Terminating", "Active")));
+            }
             if made(evidence).any(|document| document.name == name) {
                 return Ok(Outcome::Pass);
             }
-            let Some(seen) = evidence.gate.namespaces.get(name) else {
+            let Some(seen) = seen else {
                 return Ok(not_applicable("nobody was asked about it"));
             };
             // What is in it shows that it is there to those who may not read it.
@@ -111,6 +119,21 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         name.starts_with(|first: char| first.is_ascii_alphanumeric())
             && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     };
+    let ends = |finding: &&Finding| finding.facts.contains_key("ends");
+    let (ending, missing): (Vec<&Finding>, Vec<&Finding>) = findings.iter().copied().partition(ends);
+    let mut remedies = Vec::new();
+    if !ending.is_empty() {
+        let names = ending.iter().map(|finding| finding.subject.name.as_str()).filter(|name| is_label(name));
+        let wait = |name: &str| {
+            Step::run("workstation", format!("kubectl wait --for=delete namespace/{name} --timeout=10m"))
+                .verify(format!("! kubectl get namespace {name}"))
+        };
+        remedies.push(remedy("Wait until the namespace is gone, and deploy then", names.map(wait).collect()));
+    }
+    if missing.is_empty() {
+        return remedies;
+    }
+    let findings = missing.as_slice();
     let mut steps = plan::edits(findings);
     let what = "correct the namespace, or put a Namespace among the manifests; where the deploy makes it, there is nothing to do";
     steps.push(Step::manual("the manifest", what));
@@ -119,13 +142,18 @@ fn remedies(_: &Evidence, findings: &[&Finding]) -> Vec<Remedy> {
         Step::run("workstation", format!("kubectl create namespace {name}"))
             .verify(format!("kubectl get namespace {name}"))
     }));
-    vec![Remedy {
-        title: "Name a namespace that is there, or make it".to_owned(),
+    remedies.push(remedy("Name a namespace that is there, or make it", steps));
+    remedies
+}
+
+fn remedy(title: &str, steps: Vec<Step>) -> Remedy {
+    Remedy {
+        title: title.to_owned(),
         audience: Audience::Production,
         cost: String::new(),
         leaves: Vec::new(),
         steps,
-    }]
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +199,18 @@ mod tests {
         let evidence = online(&[hpa("web", json!([cpu(80)]))]);
         assert_eq!(word(&result(&CHECK, &evidence)), "pass");
         assert_eq!(word(&result(&CHECK, &offline(&[hpa("web", json!([cpu(80)]))]))), "n/a");
+    }
+
+    #[test]
+    fn one_that_is_being_deleted_takes_nothing() {
+        let mut evidence = absent(&[namespace("shop")]);
+        evidence.gate.namespaces.get_mut("shop").expect("the namespace").ends = true;
+        let Outcome::Fail(finding) = result(&CHECK, &evidence) else { panic!("it is refused") };
+        assert!(finding.detail.contains("is being deleted"), "{}", finding.detail);
+        let [cure] = &remedies(&evidence, &[&*finding])[..] else { panic!("one cure") };
+        assert_eq!(cure.steps[0].command, "kubectl wait --for=delete namespace/shop --timeout=10m");
+        evidence.gate.namespaces.get_mut("shop").expect("the namespace").exists = forbidden(Need::Namespaces);
+        assert_eq!(word(&result(&CHECK, &evidence)), "open");
     }
 
     #[test]

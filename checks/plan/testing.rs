@@ -40,6 +40,7 @@ pub(crate) fn online(objects: &[Value]) -> Evidence {
         plan.pods = seen(Need::HpaPods, Vec::new());
         gate.namespaces.entry(plan.namespace.clone()).or_insert_with(|| Namespace {
             exists: seen(Need::Namespaces, true),
+            ends: false,
             hpas: seen(Need::Hpas, Vec::new()),
             default_requests: seen(Need::LimitRanges, Vec::new()),
             other_autoscalers: seen(Need::OtherAutoscalers, Vec::new()),

@@ -19,8 +19,9 @@ pub(super) async fn look(asker: &Asker<'_>, cluster: &Cluster, name: &str) -> Na
     let core = format!("/api/v1/namespaces/{path}");
     let asked = asker.ask(Request::get(&core)).await;
     let exists = exists(&asked, name);
+    let ends = asked.observation.json().is_some_and(|body| body["status"]["phase"] == "Terminating");
     if exists.peek() == Some(&false) {
-        return absent(name, exists);
+        return Namespace { ends, ..absent(name, exists) };
     }
     let limits = asker.list(&format!("{core}/limitranges"), &format!("limitranges in {name}")).await;
     let quotas = asker.list(&format!("{core}/resourcequotas"), &format!("resourcequotas in {name}")).await;
@@ -28,6 +29,7 @@ pub(super) async fn look(asker: &Asker<'_>, cluster: &Cluster, name: &str) -> Na
         asker.ask(Request::get(format!("/apis/metrics.k8s.io/v1beta1/namespaces/{path}/pods"))).await;
     Namespace {
         exists,
+        ends,
         hpas: super::super::hpas::list_with_scales(asker, name).await,
         default_requests: limits
             .each(Need::LimitRanges, |item| Some(default_requests(&item["spec"])))
@@ -47,7 +49,8 @@ fn exists(asked: &Asked, name: &str) -> Obs<bool> {
         return Obs::seen(Need::Namespaces, [asked.id], false);
     }
     asked.read(Need::Namespaces, "get", &format!("namespaces/{name}"), |body| {
-        (body["metadata"]["name"] == name).then_some(true)
+        // Of one that is being deleted nothing stays.
+        (body["metadata"]["name"] == name).then_some(body["status"]["phase"] != "Terminating")
     })
 }
 
@@ -62,6 +65,7 @@ fn absent(name: &str, exists: Obs<bool>) -> Namespace {
         quota_left: Obs::unseen(Need::Quotas, from.clone(), why.clone()),
         pod_metrics: Obs::unseen(Need::PodMetrics, from, why),
         exists,
+        ends: false,
     }
 }
 
@@ -73,6 +77,7 @@ pub(super) fn not_there(name: &str) -> Why {
 fn unseen(why: &Why) -> Namespace {
     Namespace {
         exists: Obs::unseen(Need::Namespaces, [], why.clone()),
+        ends: false,
         hpas: Obs::unseen(Need::Hpas, [], why.clone()),
         default_requests: Obs::unseen(Need::LimitRanges, [], why.clone()),
         other_autoscalers: Obs::unseen(Need::OtherAutoscalers, [], why.clone()),
