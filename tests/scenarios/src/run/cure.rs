@@ -13,8 +13,10 @@ use crate::{Cure, Scenario};
 /// How long a cure may take to show: kubelets cache denials, CSRs are signed, pods start and scrape twice.
 const HEALED_WITHIN: &str = "4m";
 
-/// How long a command may take that shows whether a step worked, in seconds.
-const VERIFIED_WITHIN_S: u32 = 40;
+/// How long a command may take that shows whether a step worked, in seconds: those that wait would wait for minutes while
+/// the fault is there, and after the cure may have to.
+const FAILS_WITHIN_S: u32 = 40;
+const SUCCEEDS_WITHIN_S: u32 = 330;
 
 /// Runs the first remedy of the wanted kind of every root cause, then `check --wait`. What is printed to show that a cure
 /// worked has to fail before it and to succeed after it.
@@ -37,7 +39,7 @@ pub(super) fn cure(cluster: &Cluster, plan: &Plan, scenario: &Scenario, document
         // What only a person can do may show its success to nobody else.
         let shows = steps.iter().any(|step| step["verify"].as_str().is_some_and(|verify| !verify.is_empty()));
         ensure!(
-            (kind == Cure::ByHand && !shows) || !unmet(cluster, steps)?.is_empty(),
+            (kind == Cure::ByHand && !shows) || !unmet(cluster, steps, FAILS_WITHIN_S)?.is_empty(),
             "what is to show that the cure of {name} worked succeeds before it"
         );
         for step in steps {
@@ -76,20 +78,20 @@ pub(super) fn cure(cluster: &Cluster, plan: &Plan, scenario: &Scenario, document
         healed["undecided"]
     );
     for steps in done {
-        let unmet = unmet(cluster, steps.as_array().map(Vec::as_slice).unwrap_or_default())?;
+        let unmet =
+            unmet(cluster, steps.as_array().map(Vec::as_slice).unwrap_or_default(), SUCCEEDS_WITHIN_S)?;
         ensure!(unmet.is_empty(), "after the cure this still fails:\n{}", unmet.join("\n"));
     }
     Ok(())
 }
 
 /// The commands of these steps that are to show that they worked, and fail.
-fn unmet<'s>(cluster: &Cluster, steps: &'s [Value]) -> Result<Vec<&'s str>> {
+fn unmet<'s>(cluster: &Cluster, steps: &'s [Value], within_s: u32) -> Result<Vec<&'s str>> {
     let mut unmet = Vec::new();
     for step in steps {
         let verify = step["verify"].as_str().unwrap_or_default();
         let place = step["run_on"].as_str().unwrap_or_default();
-        // Those that wait would wait for minutes while the fault is there.
-        let bounded = format!("timeout {VERIFIED_WITHIN_S} sh <<'VERIFY'\n{verify}\nVERIFY");
+        let bounded = format!("timeout {within_s} sh <<'VERIFY'\n{verify}\nVERIFY");
         if !verify.is_empty() && run_at(cluster, place, &bounded)?.is_err() {
             unmet.push(verify);
         }
